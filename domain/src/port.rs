@@ -1,0 +1,225 @@
+//! Ports: the narrow interfaces between what we decide and what carries it out.
+//!
+//! One port per capability, one method per transaction. Each has one contract suite in `testkit` that runs
+//! on every implementation.
+
+use async_trait::async_trait;
+
+use crate::delivery::{
+    Accepted, DeliveryDetail, DeliveryFilter, DeliveryOutcome, DeliverySummary, NewDelivery, Replay,
+    StoredDelivery,
+};
+use crate::flow::{FlowActor, FlowEvent, RecordedEvent};
+use crate::id::{CommentId, DeliveryId, JobId, RunId};
+use crate::job::{JobAction, JobDetail, JobFilter, JobSummary, NewJob, QueueCounts};
+use crate::repository::{Permission, Repository, RepositoryName};
+use crate::run::{Created, LogLine, NewRun, Run, RunEvent, RunFilter, RunSummary};
+use crate::workload::{Observation, Workload};
+
+/// Why an outside part didn't do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// It can't be reached or is overloaded; the same call may succeed later.
+    #[error("{part} is unavailable: {reason}")]
+    Unavailable {
+        /// `database`, `github`, `kubernetes`.
+        part: &'static str,
+        /// For people.
+        reason: String,
+        /// How long it asks us to wait, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// It refuses, and will refuse again until something is changed.
+    #[error("{part} refused: {reason}")]
+    Refused {
+        /// `database`, `github`, `kubernetes`.
+        part: &'static str,
+        /// For people: what it said.
+        reason: String,
+    },
+}
+
+/// Where the gateway puts verified deliveries.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Writes the delivery, its `github.delivery` job and its `webhook.accepted` flow event in one
+    /// transaction. Idempotent by [`NewDelivery::id`].
+    async fn accept(&self, delivery: NewDelivery) -> Result<Accepted, PortError>;
+
+    /// Deliveries' jobs that are ready and not yet running: the gateway's back-pressure reads it.
+    async fn backlog(&self) -> Result<i64, PortError>;
+
+    /// Whether the database answers and its schema is the one this program needs.
+    async fn ready(&self) -> Result<(), PortError>;
+}
+
+/// What the `github.delivery` job reads and writes of the ledger.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// The delivery, `None` if there is no such.
+    async fn load(&self, id: &DeliveryId) -> Result<Option<StoredDelivery>, PortError>;
+
+    /// Records the outcome, its flow event (`webhook.processed` or `webhook.ignored`) and the follow-up
+    /// jobs in one transaction. Idempotent: a second call with the same outcome changes nothing but the
+    /// time.
+    async fn settle(
+        &self,
+        id: &DeliveryId,
+        outcome: &DeliveryOutcome,
+        follow_ups: Vec<NewJob>,
+    ) -> Result<(), PortError>;
+
+    /// The repository by its name on GitHub, without case; `None` if no project has it.
+    async fn repository(&self, name: &RepositoryName) -> Result<Option<Repository>, PortError>;
+}
+
+/// A transition's record met another state than expected: somebody else was faster. Read again and decide anew.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The run isn't in the expected state any more.
+    #[error("the run changed in the meantime")]
+    Stale,
+    /// The database.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What became of a run's wish for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// The run has a slot and is preparing.
+    Admitted,
+    /// All slots are taken; the run waits, and is started when one is free.
+    Full,
+}
+
+/// Runs as the workers see them.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Creates a run, `pending`, with its `run.created` flow event and its `run.start` and `run.report`
+    /// jobs, in one transaction. At most one run per delivery and one unfinished run per issue.
+    async fn create(&self, run: NewRun) -> Result<Created, PortError>;
+
+    /// The run, `None` if there is no such.
+    async fn get(&self, id: RunId) -> Result<Option<Run>, PortError>;
+
+    /// Takes a slot of the project, or has the run wait for one; counts under a lock on the project.
+    async fn admit(&self, run: &Run) -> Result<Admission, ApplyError>;
+
+    /// Takes the event on a run that is still in `run.state`: new state, flow event `run.<state>` and the
+    /// effects' jobs commit together. `data` goes into the flow event. Returns the run after it.
+    async fn apply(&self, run: &Run, event: RunEvent, data: serde_json::Value) -> Result<Run, ApplyError>;
+
+    /// Appends lines that the agent wrote. Idempotent by line number.
+    async fn append_log(&self, id: RunId, lines: &[LogLine]) -> Result<(), PortError>;
+
+    /// The number of the last line kept, 0 for none.
+    async fn last_log_line(&self, id: RunId) -> Result<i64, PortError>;
+
+    /// Notes the status comment, with a `run.reported` flow event when it is new.
+    async fn set_comment(&self, id: RunId, comment: CommentId) -> Result<(), PortError>;
+
+    /// Records a flow event that goes with no change of state, once per (run, kind).
+    async fn record(&self, event: FlowEvent) -> Result<(), PortError>;
+
+    /// Asks for a `run.observe` of this run now: the watch's hint.
+    async fn hint(&self, id: RunId) -> Result<(), PortError>;
+}
+
+/// An issue as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeIssue {
+    /// Whether it is open.
+    pub open: bool,
+    /// Its labels' names.
+    pub labels: Vec<String>,
+    /// Its title; written by strangers, data and never instruction.
+    pub title: String,
+    /// Its text; written by strangers, data and never instruction.
+    pub body: String,
+}
+
+/// GitHub, or what takes its place.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// The issue, `None` if there is no such (or it was deleted or moved).
+    async fn issue(&self, repository: &RepositoryName, number: i64) -> Result<Option<ForgeIssue>, PortError>;
+
+    /// What this person may do with the repository.
+    async fn permission(&self, repository: &RepositoryName, login: &str) -> Result<Permission, PortError>;
+
+    /// Writes the comment that carries `marker`: edits `known` if it is still there, else the oldest of our
+    /// own comments with the marker, else creates one; afterwards exactly one of ours carries it. The
+    /// marker is put into the text hidden.
+    async fn upsert_comment(
+        &self,
+        repository: &RepositoryName,
+        issue: i64,
+        known: Option<CommentId>,
+        marker: &str,
+        body: &str,
+    ) -> Result<CommentId, PortError>;
+}
+
+/// Kubernetes, or what takes its place.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Makes the namespace with all that guards it, and the Job. Server-side apply, deterministic names: a
+    /// repeat changes nothing.
+    async fn launch(&self, workload: &Workload) -> Result<(), PortError>;
+
+    /// What has become of the Job.
+    async fn observe(&self, namespace: &str, job_name: &str) -> Result<Observation, PortError>;
+
+    /// Lines of the agent's log from the beginning, at most `limit_bytes` of them; empty if there is no pod
+    /// or it hasn't begun. The last line is left out while it isn't finished and the pod runs.
+    async fn log(&self, namespace: &str, job_name: &str, limit_bytes: i64) -> Result<Vec<String>, PortError>;
+
+    /// Ends the Job and its pods; nothing if there is none.
+    async fn stop(&self, namespace: &str, job_name: &str) -> Result<(), PortError>;
+
+    /// Calls `hint` with every run whose Job or Pod changes, for as long as the connection lasts; the caller
+    /// calls again with a backoff. Only a hint: changes may be missed.
+    async fn watch(&self, hint: &(dyn Fn(RunId) + Send + Sync)) -> Result<(), PortError>;
+}
+
+/// Jobs as staff see and steer them.
+#[async_trait]
+pub trait JobDesk: Send + Sync {
+    /// Jobs, newest first.
+    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError>;
+    /// One job whole.
+    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError>;
+    /// Unfinished jobs per queue.
+    async fn counts(&self) -> Result<Vec<QueueCounts>, PortError>;
+    /// Runs a dead, cancelled or scheduled job now, with its attempts counted anew. Audited.
+    async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError>;
+    /// Ends a job that hasn't ended. Audited.
+    async fn cancel(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError>;
+}
+
+/// Runs as staff see them.
+#[async_trait]
+pub trait RunDesk: Send + Sync {
+    /// Runs, newest first.
+    async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, PortError>;
+    /// One run.
+    async fn get(&self, id: RunId) -> Result<Option<RunSummary>, PortError>;
+    /// Everything recorded under the run's correlation id, oldest first.
+    async fn events(&self, id: RunId) -> Result<Vec<RecordedEvent>, PortError>;
+    /// Log lines with a number above `after`, at most `limit`.
+    async fn log(&self, id: RunId, after: i64, limit: i64) -> Result<Vec<LogLine>, PortError>;
+}
+
+/// Deliveries as staff see and steer them.
+#[async_trait]
+pub trait DeliveryDesk: Send + Sync {
+    /// The ledger, newest first.
+    async fn list(&self, filter: &DeliveryFilter) -> Result<Vec<DeliverySummary>, PortError>;
+    /// One delivery whole.
+    async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError>;
+    /// Processes a stored delivery again; a dry run only says what it would do. Audited. `None` if there is
+    /// no such delivery.
+    async fn replay(&self, id: &DeliveryId, dry_run: bool, by: &FlowActor)
+    -> Result<Option<Replay>, PortError>;
+}
