@@ -1,1 +1,4 @@
-//! (skeleton)
+//! Development only: what stands in for the world outside, speaking its real wire protocols.
+
+pub mod github;
+pub mod postgres;
