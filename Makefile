@@ -1,0 +1,46 @@
+# Everything is built with the dev profile, whose dependencies are optimised a little: it starts soonest.
+# Benchmarks take the release profile.
+
+CARGO ?= cargo
+RUN = $(CARGO) run -q -p codex-k8s --
+PAYLOADS = testkit/payloads/node_modules/.package-lock.json
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help dev test check bench
+
+help: ## Says what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+
+dev: $(PAYLOADS) ## Builds and runs the whole product on this machine; ARGS="--reset" starts anew
+	@echo "building (the first time takes a few minutes)"
+	$(RUN) dev $(ARGS)
+
+# A test that needs a database gets one on a throw-away server that lives as long as the command.
+test: $(PAYLOADS) ## Runs every test
+ifeq ($(NEXTEST),yes)
+	$(RUN) dev exec -- $(CARGO) nextest run --workspace --no-fail-fast $(ARGS)
+	$(RUN) dev exec -- $(CARGO) test -q --workspace --doc
+else
+	$(RUN) dev exec -- $(CARGO) test --workspace --no-fail-fast $(ARGS)
+endif
+
+check: ## Formatting, lints, licences, advisories and the dependency rule
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+ifeq ($(DENY),yes)
+	$(CARGO) deny check
+else
+	@echo "cargo-deny isn't installed, so licences, advisories and the dependency rule were not checked:"
+	@echo "  cargo install --locked cargo-deny"
+	@exit 1
+endif
+
+bench: ## Measures the queue and the webhook on a server of their own
+	$(CARGO) build --release -p codex-k8s
+	target/release/codex-k8s bench queue $(ARGS)
+	target/release/codex-k8s bench webhook $(ARGS)
+
+$(PAYLOADS): testkit/payloads/package-lock.json
+	cd testkit/payloads && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
