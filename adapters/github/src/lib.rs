@@ -1,1 +1,19 @@
-//! (skeleton)
+//! The forge port over GitHub's REST API, through octocrab.
+//!
+//! Where it stands in the flow: `github.delivery` asks it for an issue's present state and for what the sender
+//! may do; `run.report` and `issue.comment` write their one comment through it.
+//!
+//! * [`forge`]: [`GithubForge`], the implementation of [`domain::port::Forge`].
+//! * `comment`: how one comment stays one, whatever gets lost or raced.
+//! * `marker`: the hidden line that makes a comment ours.
+//! * `transport`: one request: time limit, retries of reads, metrics, what GitHub's refusals mean.
+//! * `limits`: when GitHub wants to be left alone, and for how long.
+
+mod comment;
+pub mod forge;
+mod limits;
+mod marker;
+mod transport;
+mod wire;
+
+pub use forge::{GithubForge, GithubSettings, InvalidSettings};

@@ -1,0 +1,10 @@
+//! The adapter against the simulated GitHub of `testkit`.
+
+#[path = "simulated/comments.rs"]
+mod comments;
+#[path = "simulated/contract.rs"]
+mod contract;
+#[path = "simulated/forge.rs"]
+mod forge;
+#[path = "simulated/world.rs"]
+mod world;
