@@ -21,7 +21,9 @@ fn node_id(kind: &str, id: i64) -> String {
 
 /// A person or a bot. `root` is the API's address without a slash at the end.
 pub(super) fn user(root: &str, login: &str) -> Value {
-    let url = format!("{root}/users/{login}");
+    // `renovate[bot]` is `renovate%5Bbot%5D` in addresses.
+    let name = login.replace('[', "%5B").replace(']', "%5D");
+    let url = format!("{root}/users/{name}");
     let id = user_id(login);
     json!({
         "login": login,
@@ -30,7 +32,7 @@ pub(super) fn user(root: &str, login: &str) -> Value {
         "avatar_url": format!("{root}/avatars/{id}"),
         "gravatar_id": "",
         "url": url,
-        "html_url": format!("{root}/{login}"),
+        "html_url": format!("{root}/{name}"),
         "followers_url": format!("{url}/followers"),
         "following_url": format!("{url}/following{{/other_user}}"),
         "gists_url": format!("{url}/gists{{/gist_id}}"),

@@ -1,4 +1,5 @@
 //! A simulated GitHub with one issue, and the adapter on it.
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up fails")]
 
 use domain::Secret;
 use domain::repository::RepositoryName;
@@ -40,6 +41,13 @@ impl World {
             forge,
             repository: REPOSITORY.parse().unwrap(),
         }
+    }
+
+    /// The same world with the adapter's requests going through `address`.
+    pub(crate) fn through(self, address: &str) -> Self {
+        let token = Secret::new(self.github.token().to_owned());
+        let forge = GithubForge::new(&GithubSettings::new(address.parse().unwrap(), token)).unwrap();
+        Self { forge, ..self }
     }
 
     /// How many requests of this method ended in this path.
