@@ -1,1 +1,103 @@
-//! (skeleton)
+//! A durable job queue on PostgreSQL, run by [apalis](apalis_core) workers.
+//!
+//! It stands alone: nothing here knows the rest of the product. Jobs are enqueued in the caller's own
+//! transaction ([`Queue::enqueue`]), claimed in batches with `FOR UPDATE SKIP LOCKED`, run under a lease
+//! that carries an attempt epoch, and finished by group-committed acknowledgements that move them from the
+//! hot table to a history partitioned by day.
+//!
+//! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`].
+//! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
+//! * Steer: [`Queue::list`], [`Queue::get`], [`Queue::retry`], [`Queue::cancel`], [`Queue::counts`].
+//!
+//! Inside: [`backend`] is the apalis backend, fed by the fetcher and answered by the acker, each a task of
+//! its own; heartbeat and maintenance (due jobs, rescue, partitions) are two more.
+
+mod acker;
+pub mod backend;
+pub mod bench;
+mod claim;
+mod desk;
+mod dispatch;
+mod enqueue;
+mod error;
+mod fetcher;
+mod finish;
+mod heartbeat;
+mod job;
+mod maintenance;
+mod migrate;
+mod names;
+mod outcome;
+mod registry;
+mod rescue;
+mod running;
+mod session;
+mod wake;
+mod worker;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+pub use claim::Claimed;
+pub use desk::{Action, Attempt, Filter, JobRow, QueueCount, State};
+pub use error::Error;
+pub use job::{Enqueued, NewJob, OnConflict, Verdict};
+pub use migrate::migrate;
+pub use outcome::{JobError, Outcome};
+pub use registry::{Backoff, Job, Policy, Registry};
+pub use worker::{Worker, WorkerOptions};
+
+/// How workers learn of new jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wake {
+    /// `LISTEN`/`NOTIFY`, with a poll beneath it.
+    #[default]
+    Notify,
+    /// Polling alone, for a pooler in transaction mode.
+    Poll,
+}
+
+/// A handle to the queue: cheap to clone, shared by enqueuers, workers and desks.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    names: names::Names,
+    wake: Wake,
+}
+
+impl Queue {
+    /// A queue in the database of this pool, which [`migrate`] has prepared.
+    pub fn new(pool: PgPool) -> Self {
+        Self::with_wake(pool, Wake::default())
+    }
+
+    /// As [`Queue::new`], with a choice of how workers are woken.
+    pub fn with_wake(pool: PgPool, wake: Wake) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                names: names::Names::new(pool.clone()),
+                pool,
+                wake,
+            }),
+        }
+    }
+
+    /// The pool that the queue works on.
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    pub(crate) fn names(&self) -> &names::Names {
+        &self.inner.names
+    }
+
+    pub(crate) fn wake_mode(&self) -> Wake {
+        self.inner.wake
+    }
+}

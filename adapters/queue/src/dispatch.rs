@@ -1,0 +1,230 @@
+//! Runs one attempt: decode, handler, timeout, cancel, panic. Whatever happens, it ends in a
+//! [`Finish`] that goes to the acker.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::task::Task;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tower::Service;
+
+use crate::claim::Claimed;
+use crate::fetcher::Slots;
+use crate::finish::Ack;
+use crate::outcome::Finish;
+use crate::registry::{Job, Kind, Lease};
+use crate::running::{Control, Running, Stop};
+use crate::{JobError, Outcome};
+
+/// How long a handler that was told to stop may take before it is dropped.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The service that apalis calls with each job. Every clone shares all of it.
+pub(crate) struct Dispatch<C> {
+    pub(crate) shared: Arc<Shared<C>>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) acks: mpsc::UnboundedSender<Ack>,
+}
+
+/// What all queues of a worker share.
+pub(crate) struct Shared<C> {
+    pub(crate) context: C,
+    pub(crate) kinds: HashMap<i32, Kind<C>>,
+    pub(crate) running: Arc<Running>,
+    pub(crate) worker_id: i32,
+}
+
+impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
+    type Response = ();
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<(), Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The fetcher claims no more than there are slots, so there is always room for what it claimed.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Claimed>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let slots = Arc::clone(&self.slots);
+        let acks = self.acks.clone();
+        let work = async move {
+            let claimed = task.args;
+            let (id, epoch, keyed) = (claimed.id, claimed.epoch, claimed.keyed);
+            let control = shared.running.begin(id);
+            let finish = attempt(&shared, claimed, &control).await;
+            shared.running.end(id, &control);
+            if control.why() != Some(Stop::LeaseLost) {
+                // Without a receiver the worker is gone, and its leases with it: the job is rescued.
+                let _ = acks.send(Ack {
+                    id,
+                    epoch,
+                    keyed,
+                    settled: control.is_settled(),
+                    finish,
+                });
+            }
+            slots.release();
+        };
+        SpawnIfPending::new(work.boxed()).boxed()
+    }
+}
+
+/// Polls once where it is and moves to a task of its own only if it has to wait: a handler that is done at
+/// once is spared the task, and one that isn't can't hold up the others.
+enum SpawnIfPending {
+    Here(BoxFuture<'static, ()>),
+    Spawned(tokio::task::JoinHandle<()>),
+}
+
+impl SpawnIfPending {
+    fn new(work: BoxFuture<'static, ()>) -> Self {
+        Self::Here(work)
+    }
+}
+
+impl Future for SpawnIfPending {
+    type Output = Result<(), Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &mut *self {
+                Self::Here(work) => {
+                    if work.poll_unpin(cx).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    let work = std::mem::replace(work, futures::future::ready(()).boxed());
+                    *self = Self::Spawned(tokio::spawn(work));
+                }
+                // Panics are caught inside, so a join error is the runtime's end.
+                Self::Spawned(task) => return task.poll_unpin(cx).map(|_| Ok(())),
+            }
+        }
+    }
+}
+
+async fn attempt<C: Clone>(shared: &Shared<C>, claimed: Claimed, control: &Arc<Control>) -> Finish {
+    let Some(kind) = shared.kinds.get(&claimed.kind_id) else {
+        return Finish::Release;
+    };
+    let number = claimed.attempt;
+    let max_attempts = claimed.max_attempts;
+    let timeout = claimed.timeout_ms.map_or(kind.policy.timeout, |ms| {
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(1)))
+    });
+    let lease = Lease {
+        id: claimed.id,
+        epoch: claimed.epoch,
+        worker_id: shared.worker_id,
+        control: Arc::clone(control),
+    };
+    let job = Job {
+        id: claimed.id,
+        attempt: number,
+        max_attempts,
+        correlation_id: claimed.correlation_id,
+        traceparent: claimed.traceparent,
+        args: (),
+        lease,
+    };
+    // The handler's synchronous part may panic too, so it starts inside of the guard.
+    let handler = AssertUnwindSafe(async {
+        match kind.start(shared.context.clone(), job, &claimed.args) {
+            Ok(handler) => handler.await.map_err(Failure::Handler),
+            Err(error) => Err(Failure::Payload(error)),
+        }
+    })
+    .catch_unwind();
+    let ended = tokio::select! {
+        biased;
+        ended = handler => ended,
+        end = stopped(control, timeout) => return match end {
+            Ended::TimedOut => failed(kind, number, max_attempts, None, format!(
+                "timed out after {} ms", timeout.unwrap_or_default().as_millis())),
+            Ended::Stopped(Stop::Cancelled) => Finish::Cancelled("cancelled while it ran".into()),
+            Ended::Stopped(Stop::Drained | Stop::LeaseLost) => Finish::Release,
+        },
+    };
+    match ended {
+        Ok(Ok(Outcome::Done)) => Finish::Completed(None),
+        Ok(Ok(Outcome::DoneWith(result))) => Finish::Completed(Some(result)),
+        Ok(Ok(Outcome::Snooze(delay))) => Finish::Snooze(delay),
+        Ok(Ok(Outcome::Cancel(reason))) => Finish::Cancelled(reason),
+        Ok(Err(Failure::Payload(error))) => Finish::Dead(format!("undecodable payload: {error}")),
+        // A handler that was told to stop fails in its own way; that is no failure of the job.
+        Ok(Err(Failure::Handler(_))) if control.why() == Some(Stop::Cancelled) => {
+            Finish::Cancelled("cancelled while it ran".into())
+        }
+        Ok(Err(Failure::Handler(_))) if control.why() == Some(Stop::Drained) => Finish::Release,
+        Ok(Err(Failure::Handler(JobError::Fail { error }))) => Finish::Dead(error),
+        Ok(Err(Failure::Handler(JobError::Retry { error, after }))) => {
+            failed(kind, number, max_attempts, after, error)
+        }
+        Err(panic) => failed(
+            kind,
+            number,
+            max_attempts,
+            None,
+            format!("panicked: {}", message(&*panic)),
+        ),
+    }
+}
+
+enum Failure {
+    Payload(serde_json::Error),
+    Handler(JobError),
+}
+
+enum Ended {
+    TimedOut,
+    Stopped(Stop),
+}
+
+/// Waits until the attempt has to be dropped.
+async fn stopped(control: &Control, timeout: Option<Duration>) -> Ended {
+    let told = async {
+        control.token().cancelled().await;
+        let why = control.why().unwrap_or(Stop::Cancelled);
+        if why == Stop::Cancelled {
+            tokio::time::sleep(STOP_WITHIN).await;
+        }
+        why
+    };
+    match timeout {
+        None => Ended::Stopped(told.await),
+        Some(timeout) => tokio::select! {
+            why = told => Ended::Stopped(why),
+            () = tokio::time::sleep(timeout) => Ended::TimedOut,
+        },
+    }
+}
+
+fn failed<C>(
+    kind: &Kind<C>,
+    attempt: i32,
+    max_attempts: i32,
+    after: Option<Duration>,
+    error: String,
+) -> Finish {
+    if attempt >= max_attempts {
+        return Finish::Dead(error);
+    }
+    Finish::Retry {
+        error,
+        delay: after.unwrap_or_else(|| kind.policy.backoff.delay(attempt)),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,146 @@
+//! The worker's row: registered at the start, renewed on a task of its own, closed at the end. One row per
+//! worker, not per job: what a worker holds is worth as much as its heartbeat.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::running::{Running, Stop};
+use crate::session::Session;
+
+const REGISTER: &str = "
+insert into queue.worker (name, queues, kinds, concurrency) values ($1, $2, $3, $4) returning id";
+
+/// Says whether the worker had been given up in the meantime.
+const BEAT: &str = "
+with old as (select id, stopped_at from queue.worker where id = $1 for update)
+update queue.worker as worker set heartbeat_at = clock_timestamp(), stopped_at = null, swept = false
+from old where worker.id = old.id
+returning old.stopped_at is not null";
+
+const CANCELLED: &str = "
+select request.job_id from queue.cancel_request as request
+join queue.job as job on job.id = request.job_id
+where job.claimed_by = $1";
+
+const LEAVE: &str = "update queue.worker set stopped_at = clock_timestamp() where id = $1";
+
+/// Since when the database has answered every heartbeat. After an outage all heartbeats are old, so nobody
+/// may be given up before the living had time to renew theirs.
+#[derive(Debug, Default)]
+pub(crate) struct Contact {
+    since: Mutex<Option<Instant>>,
+}
+
+impl Contact {
+    fn kept(&self) {
+        self.since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(Instant::now);
+    }
+
+    fn lost(&self) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether contact has been kept for so long.
+    pub(crate) fn held_for(&self, duration: Duration) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= duration)
+    }
+}
+
+/// Registers a worker; its number fences everything it does.
+pub(crate) async fn register(
+    pool: &PgPool,
+    name: &str,
+    queues: &[i16],
+    kinds: &[i32],
+    concurrency: i32,
+) -> Result<i32, sqlx::Error> {
+    let query = sqlx::query_scalar(REGISTER)
+        .bind(name)
+        .bind(queues)
+        .bind(kinds)
+        .bind(concurrency);
+    query.fetch_one(pool).await
+}
+
+pub(crate) struct Heartbeat {
+    pub(crate) pool: PgPool,
+    pub(crate) worker_id: i32,
+    pub(crate) every: Duration,
+    pub(crate) running: Arc<Running>,
+    pub(crate) contact: Arc<Contact>,
+    pub(crate) hurry: Arc<tokio::sync::Notify>,
+}
+
+impl Heartbeat {
+    /// Beats until `stop`, then signs the worker off.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut session = Session::new(&self.pool, "codex-k8s queue heartbeat");
+        loop {
+            let wait = match self.beat(&mut session).await {
+                Ok(()) => {
+                    self.contact.kept();
+                    self.every
+                }
+                Err(error) => {
+                    self.contact.lost();
+                    metrics::counter!("codex_k8s_queue_errors_total", "task" => "heartbeat").increment(1);
+                    tracing::warn!(%error, "heartbeat failed, trying again");
+                    session.pause()
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.hurry.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let leave = session
+            .run(async |conn| {
+                sqlx::query(LEAVE)
+                    .bind(self.worker_id)
+                    .execute(conn)
+                    .await
+                    .map(|_| ())
+            })
+            .await;
+        if let Err(error) = leave {
+            tracing::warn!(%error, "could not sign off; the lease will run out");
+        }
+    }
+
+    async fn beat(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let (given_up, cancelled) = session
+            .run(async |conn| {
+                let given_up: Option<bool> = sqlx::query_scalar(BEAT)
+                    .bind(self.worker_id)
+                    .fetch_optional(&mut *conn)
+                    .await?;
+                let cancelled: Vec<i64> = sqlx::query_scalar(CANCELLED)
+                    .bind(self.worker_id)
+                    .fetch_all(conn)
+                    .await?;
+                Ok((given_up, cancelled))
+            })
+            .await?;
+        for id in cancelled {
+            self.running.stop(id, Stop::Cancelled);
+        }
+        if given_up != Some(false) {
+            // What ran here has been given to others; finishing it would be refused anyway.
+            let jobs = self.running.stop_all(Stop::LeaseLost);
+            tracing::warn!(
+                worker.id = self.worker_id,
+                jobs,
+                "lease was lost, dropped what was running"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Jobs to enqueue.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A job to enqueue.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub(crate) queue: Cow<'static, str>,
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) args: Value,
+    pub(crate) priority: i16,
+    pub(crate) delay: Duration,
+    pub(crate) max_attempts: i32,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) unique: Option<(String, OnConflict)>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// What to do when an unfinished job has the same unique key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Leave the older job as it is.
+    Keep,
+    /// Give the older job the new arguments and the new time. If it runs just now it is run once more
+    /// afterwards.
+    Replace,
+    /// As `Replace`, but of both times the earlier one.
+    Hasten,
+}
+
+/// What became of a job to enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A new job stands in the queue.
+    Inserted,
+    /// An older job with the key was left as it is.
+    Kept,
+    /// An older job with the key took the new arguments and time, or will be run once more with them.
+    Replaced,
+}
+
+/// The job that now stands for the one to enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The new job, or the older one with the key.
+    pub id: i64,
+    /// Which of the two.
+    pub verdict: Verdict,
+}
+
+impl NewJob {
+    /// A job that runs as soon as may be, with 20 attempts.
+    pub fn new(queue: impl Into<Cow<'static, str>>, kind: impl Into<Cow<'static, str>>, args: Value) -> Self {
+        Self {
+            queue: queue.into(),
+            kind: kind.into(),
+            args,
+            priority: 0,
+            delay: Duration::ZERO,
+            max_attempts: 20,
+            timeout: None,
+            unique: None,
+            correlation_id: None,
+            traceparent: None,
+            tags: Vec::new(),
+        }
+    }
+
+    /// Lower runs first; 0 by default.
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Not before so much time has passed, by the database's clock.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// How many attempts may fail before the job is dead; at least 1.
+    pub fn max_attempts(mut self, max_attempts: i32) -> Self {
+        self.max_attempts = max_attempts.max(1);
+        self
+    }
+
+    /// How long one attempt may take; overrides the kind's own.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// At most one unfinished job has this key (1 to 512 bytes), over all queues.
+    pub fn unique(mut self, key: impl Into<String>, on_conflict: OnConflict) -> Self {
+        self.unique = Some((key.into(), on_conflict));
+        self
+    }
+
+    /// What the job belongs to; shown and searched, not interpreted.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// W3C trace context of the caller.
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// A word to find the job by.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+}

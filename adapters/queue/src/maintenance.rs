@@ -1,0 +1,129 @@
+//! What every worker does for the whole queue: due jobs, rescue, partitions. Any number may do it at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::heartbeat::Contact;
+use crate::rescue;
+use crate::session::Session;
+use crate::wake::Wakes;
+
+/// How often due jobs are looked for.
+const DUE: Duration = Duration::from_millis(200);
+/// How often dead workers are looked for.
+const RESCUE: Duration = Duration::from_secs(1);
+/// How often partitions and leftovers are looked after.
+const TIDY: Duration = Duration::from_secs(600);
+/// The most due jobs put in line by one statement.
+const DUE_AT_ONCE: i64 = 1_000;
+
+/// Puts due jobs in line, at the end of it.
+const PROMOTE: &str = "
+with due as materialized (
+    select ctid from queue.job where seq is null and run_at <= clock_timestamp()
+    order by run_at limit $1 for update skip locked),
+promoted as (
+    update queue.job as job set seq = nextval('queue.job_seq'), run_at = null
+    where job.ctid = any (array (select ctid from due))
+    returning queue_id)
+select queue_id, count(*) from promoted group by queue_id";
+
+pub(crate) struct Maintenance {
+    pub(crate) pool: PgPool,
+    pub(crate) lease: Duration,
+    pub(crate) keep_days: i32,
+    pub(crate) notify: bool,
+    pub(crate) contact: Arc<Contact>,
+    pub(crate) wakes: Arc<Wakes>,
+}
+
+impl Maintenance {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut session = Session::new(&self.pool, "codex-k8s queue maintenance");
+        let mut rescued: Option<Instant> = None;
+        let mut tidied: Option<Instant> = None;
+        let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+        loop {
+            let rescue = is_due(rescued, RESCUE) && self.contact.held_for(self.lease);
+            let tidy = is_due(tidied, TIDY);
+            let round = session.run(async |conn| {
+                let mut more = self.promote(conn).await?;
+                if rescue {
+                    for (queue_id, _) in rescue::rescue(conn, self.lease).await? {
+                        self.wake(conn, queue_id).await?;
+                    }
+                }
+                if tidy {
+                    more |= self.tidy(conn).await?;
+                }
+                Ok(more)
+            });
+            let wait = match round.await {
+                Ok(more) => {
+                    rescued = if rescue { Some(Instant::now()) } else { rescued };
+                    tidied = if tidy { Some(Instant::now()) } else { tidied };
+                    if more {
+                        Duration::ZERO
+                    } else {
+                        DUE.mul_f64(rand::rng().random_range(0.7..=1.0))
+                    }
+                }
+                Err(error) => {
+                    metrics::counter!("codex_k8s_queue_errors_total", "task" => "maintenance").increment(1);
+                    tracing::warn!(%error, "maintenance failed, trying again");
+                    session.pause()
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Says whether there may be more.
+    async fn promote(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let promoted: Vec<(i16, i64)> = sqlx::query_as(PROMOTE)
+            .bind(DUE_AT_ONCE)
+            .fetch_all(&mut *conn)
+            .await?;
+        for (queue_id, _) in &promoted {
+            self.wake(conn, *queue_id).await?;
+        }
+        Ok(promoted.iter().map(|(_, count)| count).sum::<i64>() == DUE_AT_ONCE)
+    }
+
+    /// This process' own fetcher at once, the others by NOTIFY.
+    async fn wake(&self, conn: &mut PgConnection, queue_id: i16) -> Result<(), sqlx::Error> {
+        self.wakes.wake(queue_id);
+        if self.notify {
+            sqlx::query("select queue.wake($1)")
+                .bind(queue_id)
+                .execute(conn)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn tidy(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        sqlx::query("select queue.maintain_partitions(7, $1)")
+            .bind(self.keep_days)
+            .execute(&mut *conn)
+            .await?;
+        sqlx::query(
+            "delete from queue.cancel_request as request where not exists (
+                select from queue.job as job where job.id = request.job_id)",
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query("delete from queue.worker where swept and stopped_at < now() - $1 * interval '1 day'")
+            .bind(self.keep_days)
+            .execute(conn)
+            .await?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,81 @@
+//! Numbers of queues and kinds. The hot table holds numbers instead of names; they never change, so a
+//! process keeps those that it has met.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use sqlx::PgPool;
+
+use crate::Error;
+
+/// Names met so far. Numbers are made in a transaction of their own, never in the caller's: a number that
+/// was rolled back must not be remembered.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pool: PgPool,
+    queues: RwLock<HashMap<String, i16>>,
+    kinds: RwLock<HashMap<String, i32>>,
+}
+
+impl Names {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            queues: RwLock::default(),
+            kinds: RwLock::default(),
+        }
+    }
+
+    pub(crate) async fn queue(&self, name: &str) -> Result<i16, Error> {
+        let known = self
+            .queues
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .copied();
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-');
+        if name.is_empty() || name.len() > 63 || !name.bytes().all(valid) {
+            return Err(Error::Invalid(format!(
+                "`{name}` is no queue: 1 to 63 of a-z 0-9 _ . -"
+            )));
+        }
+        let id = sqlx::query_scalar("select queue.queue_id($1)")
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        self.queues
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    pub(crate) async fn kind(&self, name: &str) -> Result<i32, Error> {
+        let known = self
+            .kinds
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .copied();
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        if name.is_empty() || name.len() > 128 {
+            return Err(Error::Invalid(format!(
+                "`{name}` is no kind: 1 to 128 characters"
+            )));
+        }
+        let id = sqlx::query_scalar("select queue.kind_id($1)")
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
+        self.kinds
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), id);
+        Ok(id)
+    }
+}

@@ -1,0 +1,86 @@
+//! Takes jobs from workers that have died.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use crate::finish::to_history;
+
+/// A job that was rescued so often is suspected of killing its workers: it ends dead.
+const POISON: i16 = 10;
+
+/// Gives up workers without a heartbeat, and looks a second time half a minute after a worker was given up
+/// or signed off: a claim that was under way at that moment must not stay with it for ever.
+const DEAD: &str = "
+update queue.worker set
+    stopped_at = coalesce(stopped_at, clock_timestamp()),
+    swept = stopped_at is not null
+where heartbeat_at < clock_timestamp() - $1 * interval '1 millisecond'
+  and (stopped_at is null or (not swept and stopped_at < clock_timestamp() - interval '30 seconds'))
+returning id, name, not swept";
+
+/// The jobs keep their places in line. The attempt doesn't count: an eviction is not the job's fault.
+const RESCUE: &str = "
+update queue.job set
+    claimed_by = null,
+    claimed_at = null,
+    epoch = epoch + 1,
+    attempt = greatest(attempt - 1, 0),
+    rescues = rescues + 1,
+    args = coalesce(rerun_args, args),
+    rerun_at = null,
+    rerun_args = null
+where claimed_by = any($1) and seq is not null
+returning id, queue_id, rescues";
+
+const BURY: &str = concat!(
+    "with gone as (
+        delete from queue.job where id = any($1) and claimed_by is null returning *) ",
+    to_history!(
+        "gone",
+        "2",
+        "'poison: its workers died ' || rescues || ' times while they had it'",
+        "null"
+    )
+);
+
+/// Rescues what dead workers held. Returns the queues that have jobs again, with how many.
+pub(crate) async fn rescue(
+    conn: &mut PgConnection,
+    lease: Duration,
+) -> Result<Vec<(i16, usize)>, sqlx::Error> {
+    let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+    let dead: Vec<(i32, String, bool)> = sqlx::query_as(DEAD).bind(lease_ms).fetch_all(&mut *conn).await?;
+    if dead.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i32> = dead.iter().map(|(id, ..)| *id).collect();
+    let rescued: Vec<(i64, i16, i16)> = sqlx::query_as(RESCUE).bind(ids).fetch_all(&mut *conn).await?;
+    for (id, name, first) in dead {
+        if first {
+            tracing::warn!(
+                worker.id = id,
+                worker.name = name,
+                "worker is gone, rescuing its jobs"
+            );
+        }
+    }
+    let poison: Vec<i64> = rescued
+        .iter()
+        .filter(|(.., rescues)| *rescues >= POISON)
+        .map(|(id, ..)| *id)
+        .collect();
+    if !poison.is_empty() {
+        tracing::error!(jobs = ?poison, "jobs whose workers kept dying are dead now");
+        sqlx::query(BURY).bind(poison).execute(&mut *conn).await?;
+    }
+    metrics::counter!("codex_k8s_queue_rescued_total").increment(rescued.len() as u64);
+    let mut queues: Vec<(i16, usize)> = Vec::new();
+    for (_, queue_id, _) in rescued {
+        match queues.iter_mut().find(|(id, _)| *id == queue_id) {
+            Some((_, count)) => *count += 1,
+            None => queues.push((queue_id, 1)),
+        }
+    }
+    Ok(queues)
+}
