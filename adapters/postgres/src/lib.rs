@@ -1,1 +1,31 @@
-//! (skeleton)
+//! PostgreSQL behind the ports of the domain: one file per port, one transaction per method.
+//!
+//! * [`Store`] is the way in: [`Store::connect`], [`Store::migrate`], [`Store::seed_project`].
+//! * Ingress: `inbox` implements [`domain::port::Inbox`], with `partitions` for the payloads beneath it.
+//! * Workers: `ledger` and `run_store` implement [`domain::port::Ledger`] and [`domain::port::RunStore`].
+//! * Staff: `job_desk`, `run_desk` and `delivery_desk` implement the desks.
+//!
+//! What a method records commits together with the jobs that follow from it; `enqueue` is the only place
+//! that knows how a [`domain::job::NewJob`] is put into the queue.
+
+mod delivery_desk;
+mod enqueue;
+mod error;
+mod flow;
+mod inbox;
+mod job_desk;
+mod ledger;
+mod migrate;
+mod options;
+mod packing;
+mod partitions;
+mod project;
+mod run_desk;
+mod run_row;
+mod run_store;
+mod store;
+mod text;
+
+pub use options::Options;
+pub use partitions::Maintained;
+pub use store::Store;

@@ -1,0 +1,25 @@
+-- A batch of deliveries. What is known already is left out before its job is enqueued; a rival that commits
+-- one of them after our snapshot makes the whole statement fail on delivery_pkey, jobs included.
+with offer as materialized (
+    select * from unnest(
+        $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::smallint[], $10::bytea[],
+        $11::text[], $12::jsonb[])
+        as o (id, event, action, repository, sender, body_sha256, encoding, payload, traceparent, args)
+    where not exists (select from platform.delivery known where known.id = o.id)
+), delivery as (
+    insert into platform.delivery (id, event, action, repository, sender, body_sha256, job_id)
+    select id, event, action, repository, sender, body_sha256,
+        queue.enqueue($1, $2, args, id, traceparent)
+    from offer
+    returning id, received_at, job_id
+), payload as (
+    insert into platform.delivery_payload (received_on, delivery_id, encoding, payload)
+    select (delivery.received_at at time zone 'UTC')::date, id, encoding, payload
+    from delivery join offer using (id)
+), event as (
+    insert into audit.flow_event (correlation_id, kind, data)
+    select id, 'webhook.accepted', jsonb_build_object('event', event, 'action', action,
+        'repository', repository, 'sender', sender, 'job_id', job_id)
+    from delivery join offer using (id)
+)
+select id as "id!", job_id as "job_id!" from delivery

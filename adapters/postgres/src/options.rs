@@ -1,0 +1,31 @@
+//! How to reach the database.
+
+use domain::Secret;
+
+/// Where the database is and how patient to be with it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `postgres://user:password@host:port/name`.
+    pub url: Secret<String>,
+    /// Connections at most, of this process.
+    pub max_connections: u32,
+    /// How long to wait for a free or a new connection, in milliseconds.
+    pub acquire_timeout_ms: u64,
+    /// How long one statement may take, in milliseconds.
+    pub statement_timeout_ms: u64,
+    /// Shown in `pg_stat_activity`, to tell processes apart.
+    pub application_name: String,
+}
+
+impl Options {
+    /// 20 connections, 5 s for a connection, 30 s for a statement.
+    pub fn new(url: Secret<String>) -> Self {
+        Self {
+            url,
+            max_connections: 20,
+            acquire_timeout_ms: 5_000,
+            statement_timeout_ms: 30_000,
+            application_name: "codex-k8s".to_owned(),
+        }
+    }
+}
