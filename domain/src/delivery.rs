@@ -67,7 +67,9 @@ impl std::str::FromStr for DeliveryStatus {
             "accepted" => Ok(Self::Accepted),
             "processed" => Ok(Self::Processed),
             "ignored" => Ok(Self::Ignored),
-            other => Err(format!("unknown delivery status `{other}`: accepted, processed or ignored")),
+            other => Err(format!(
+                "unknown delivery status `{other}`: accepted, processed or ignored"
+            )),
         }
     }
 }

@@ -90,7 +90,10 @@ impl Event {
     ///
     /// Only `issues.labeled` leads to action in this version; everything else is [`Event::Irrelevant`].
     pub fn from_github(event: &str, payload: &[u8]) -> Result<Self, ParseError> {
-        let json = |source| ParseError::Json { event: event.to_owned(), source };
+        let json = |source| ParseError::Json {
+            event: event.to_owned(),
+            source,
+        };
         if event != "issues" {
             return Ok(Self::Irrelevant("event_not_used"));
         }
@@ -103,12 +106,17 @@ impl Event {
             return Ok(Self::Irrelevant("pull_request"));
         }
         // GitHub leaves the label out when it was deleted in the meantime.
-        let Some(label) = labeled.label else { return Ok(Self::Irrelevant("label_gone")) };
+        let Some(label) = labeled.label else {
+            return Ok(Self::Irrelevant("label_gone"));
+        };
         Ok(Self::IssueLabeled {
             repository: labeled.repository.full_name.parse()?,
             issue: labeled.issue.number,
             label: label.name,
-            actor: Actor { is_bot: labeled.sender.kind == "Bot", login: labeled.sender.login },
+            actor: Actor {
+                is_bot: labeled.sender.kind == "Bot",
+                login: labeled.sender.login,
+            },
         })
     }
 }
@@ -128,7 +136,10 @@ mod tests {
                 repository: "a/b".parse().unwrap(),
                 issue: 7,
                 label: "run:dev".into(),
-                actor: Actor { login: "ann".into(), is_bot: false },
+                actor: Actor {
+                    login: "ann".into(),
+                    is_bot: false
+                },
             }
         );
     }
@@ -138,10 +149,21 @@ mod tests {
         for (event, payload, reason) in [
             ("push", "{}", "event_not_used"),
             ("issues", r#"{"action":"opened"}"#, "action_not_used"),
-            ("issues", &LABELED.replace(r#""number":7"#, r#""number":7,"pull_request":{}"#), "pull_request"),
-            ("issues", &LABELED.replace(r#""label":{"name":"run:dev"},"#, ""), "label_gone"),
+            (
+                "issues",
+                &LABELED.replace(r#""number":7"#, r#""number":7,"pull_request":{}"#),
+                "pull_request",
+            ),
+            (
+                "issues",
+                &LABELED.replace(r#""label":{"name":"run:dev"},"#, ""),
+                "label_gone",
+            ),
         ] {
-            assert_eq!(Event::from_github(event, payload.as_bytes()).unwrap(), Event::Irrelevant(reason));
+            assert_eq!(
+                Event::from_github(event, payload.as_bytes()).unwrap(),
+                Event::Irrelevant(reason)
+            );
         }
     }
 
@@ -150,6 +172,9 @@ mod tests {
         let error = Event::from_github("issues", br#"{"action":"labeled"}"#).unwrap_err();
         assert!(error.to_string().contains("`issues`"), "{error}");
         let bad = LABELED.replace("a/b", "a/b/c");
-        assert!(matches!(Event::from_github("issues", bad.as_bytes()), Err(ParseError::Repository(_))));
+        assert!(matches!(
+            Event::from_github("issues", bad.as_bytes()),
+            Err(ParseError::Repository(_))
+        ));
     }
 }

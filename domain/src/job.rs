@@ -39,7 +39,8 @@ pub struct Unique {
 pub enum OnConflict {
     /// Leave it as it is.
     Keep,
-    /// Give it the new arguments and the new time; if it runs just now, run it once more afterwards.
+    /// Give it the new arguments and of both times the earlier one; if it runs just now, run it once more
+    /// afterwards.
     Replace,
 }
 
@@ -123,7 +124,10 @@ impl JobArgs for RunStart {
     const QUEUE: &'static str = RUNS;
 
     fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("run.start:{}", self.run_id), on_conflict: OnConflict::Replace })
+        Some(Unique {
+            key: format!("run.start:{}", self.run_id),
+            on_conflict: OnConflict::Replace,
+        })
     }
 }
 
@@ -139,7 +143,10 @@ impl JobArgs for RunObserve {
     const QUEUE: &'static str = RUNS;
 
     fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("run.observe:{}", self.run_id), on_conflict: OnConflict::Replace })
+        Some(Unique {
+            key: format!("run.observe:{}", self.run_id),
+            on_conflict: OnConflict::Replace,
+        })
     }
 }
 
@@ -155,7 +162,10 @@ impl JobArgs for RunReport {
     const QUEUE: &'static str = RUNS;
 
     fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("run.report:{}", self.run_id), on_conflict: OnConflict::Replace })
+        Some(Unique {
+            key: format!("run.report:{}", self.run_id),
+            on_conflict: OnConflict::Replace,
+        })
     }
 }
 
@@ -177,7 +187,10 @@ impl JobArgs for IssueComment {
     const QUEUE: &'static str = RUNS;
 
     fn unique(&self) -> Option<Unique> {
-        Some(Unique { key: format!("issue.comment:{}", self.marker), on_conflict: OnConflict::Replace })
+        Some(Unique {
+            key: format!("issue.comment:{}", self.marker),
+            on_conflict: OnConflict::Replace,
+        })
     }
 }
 
@@ -201,8 +214,14 @@ pub enum JobState {
 
 impl JobState {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 6] =
-        [Self::Ready, Self::Scheduled, Self::Running, Self::Completed, Self::Cancelled, Self::Dead];
+    pub const ALL: [Self; 6] = [
+        Self::Ready,
+        Self::Scheduled,
+        Self::Running,
+        Self::Completed,
+        Self::Cancelled,
+        Self::Dead,
+    ];
 
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
@@ -220,9 +239,15 @@ impl JobState {
 impl std::str::FromStr for JobState {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.as_str() == s).ok_or_else(|| {
-            format!("unknown job state `{s}`: {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == s)
+            .ok_or_else(|| {
+                format!(
+                    "unknown job state `{s}`: {}",
+                    Self::ALL.map(Self::as_str).join(", ")
+                )
+            })
     }
 }
 

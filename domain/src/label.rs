@@ -29,7 +29,9 @@ impl Label {
                 Some(stage) => (stage, true),
                 None => (rest, false),
             };
-            return stage.parse().map_or(Self::UnknownRun, |stage| Self::Run { stage, revise });
+            return stage
+                .parse()
+                .map_or(Self::UnknownRun, |stage| Self::Run { stage, revise });
         }
         match name.as_str() {
             "state:blocked" | "need:input" => Self::HoldsBack,
@@ -49,7 +51,10 @@ mod tests {
 
     #[test]
     fn parse() {
-        let dev = |revise| Label::Run { stage: Stage::Dev, revise };
+        let dev = |revise| Label::Run {
+            stage: Stage::Dev,
+            revise,
+        };
         for (name, expected) in [
             ("run:dev", dev(false)),
             ("Run:Dev", dev(false)),

@@ -19,6 +19,7 @@ pub mod job;
 pub mod label;
 pub mod policy;
 pub mod port;
+pub mod redact;
 pub mod repository;
 pub mod run;
 pub mod secret;
@@ -27,4 +28,5 @@ pub mod workload;
 
 pub use clock::{Clock, SystemClock};
 pub use id::{CommentId, CorrelationId, DeliveryId, JobId, ProjectId, RepositoryId, RunId};
+pub use redact::Redactor;
 pub use secret::Secret;

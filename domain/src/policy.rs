@@ -65,14 +65,22 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     if !present(situation.label) {
         return Decision::Ignore("label_removed");
     }
-    let mut runs: Vec<String> =
-        situation.labels.iter().filter(|l| Label::parse(l).is_run()).map(|l| l.to_ascii_lowercase()).collect();
+    let mut runs: Vec<String> = situation
+        .labels
+        .iter()
+        .filter(|l| Label::parse(l).is_run())
+        .map(|l| l.to_ascii_lowercase())
+        .collect();
     runs.sort();
     runs.dedup();
     if runs.len() > 1 {
         return Decision::Conflict { labels: runs };
     }
-    if situation.labels.iter().any(|l| Label::parse(l) == Label::HoldsBack) {
+    if situation
+        .labels
+        .iter()
+        .any(|l| Label::parse(l) == Label::HoldsBack)
+    {
         return Decision::Ignore("held_back");
     }
     Decision::Start { stage, revise }
@@ -83,34 +91,68 @@ mod tests {
     use super::*;
 
     fn situation<'a>(label: &'a str, labels: &'a [String], actor: &'a Actor) -> Situation<'a> {
-        Situation { label, actor, permission: Permission::Write, issue_open: true, labels }
+        Situation {
+            label,
+            actor,
+            permission: Permission::Write,
+            issue_open: true,
+            labels,
+        }
     }
 
     fn person() -> Actor {
-        Actor { login: "ann".into(), is_bot: false }
+        Actor {
+            login: "ann".into(),
+            is_bot: false,
+        }
     }
 
     #[test]
     fn by_labels() {
-        let start = |revise| Decision::Start { stage: Stage::Dev, revise };
+        let start = |revise| Decision::Start {
+            stage: Stage::Dev,
+            revise,
+        };
         for (label, present, expected) in [
             ("run:dev", vec!["run:dev", "bug"], start(false)),
             ("run:dev", vec!["Run:Dev"], start(false)),
             ("run:dev:revise", vec!["run:dev:revise"], start(true)),
             ("bug", vec!["bug"], Decision::Ignore("label_not_used")),
-            ("state:blocked", vec!["state:blocked"], Decision::Ignore("label_not_used")),
-            ("run:unheard-of", vec!["run:unheard-of"], Decision::Ignore("unknown_stage")),
+            (
+                "state:blocked",
+                vec!["state:blocked"],
+                Decision::Ignore("label_not_used"),
+            ),
+            (
+                "run:unheard-of",
+                vec!["run:unheard-of"],
+                Decision::Ignore("unknown_stage"),
+            ),
             ("run:dev", vec!["bug"], Decision::Ignore("label_removed")),
-            ("run:dev", vec!["run:dev", "state:blocked"], Decision::Ignore("held_back")),
-            ("run:dev", vec!["run:dev", "need:input"], Decision::Ignore("held_back")),
+            (
+                "run:dev",
+                vec!["run:dev", "state:blocked"],
+                Decision::Ignore("held_back"),
+            ),
+            (
+                "run:dev",
+                vec!["run:dev", "need:input"],
+                Decision::Ignore("held_back"),
+            ),
             (
                 "run:dev",
                 vec!["run:dev:revise", "run:dev"],
-                Decision::Conflict { labels: vec!["run:dev".into(), "run:dev:revise".into()] },
+                Decision::Conflict {
+                    labels: vec!["run:dev".into(), "run:dev:revise".into()],
+                },
             ),
         ] {
             let present: Vec<String> = present.into_iter().map(String::from).collect();
-            assert_eq!(decide(&situation(label, &present, &person())), expected, "{label} {present:?}");
+            assert_eq!(
+                decide(&situation(label, &present, &person())),
+                expected,
+                "{label} {present:?}"
+            );
         }
     }
 
@@ -118,11 +160,23 @@ mod tests {
     fn by_who_and_where() {
         let labels = vec!["run:dev".to_owned()];
         let person = person();
-        let bot = Actor { login: "x[bot]".into(), is_bot: true };
+        let bot = Actor {
+            login: "x[bot]".into(),
+            is_bot: true,
+        };
         let base = situation("run:dev", &labels, &person);
-        let closed = Situation { issue_open: false, ..base.clone() };
+        let closed = Situation {
+            issue_open: false,
+            ..base.clone()
+        };
         assert_eq!(decide(&closed), Decision::Ignore("issue_closed"));
-        assert_eq!(decide(&Situation { actor: &bot, ..base.clone() }), Decision::Ignore("labeled_by_bot"));
+        assert_eq!(
+            decide(&Situation {
+                actor: &bot,
+                ..base.clone()
+            }),
+            Decision::Ignore("labeled_by_bot")
+        );
         for (permission, may) in [
             (Permission::None, false),
             (Permission::Read, false),
@@ -131,7 +185,10 @@ mod tests {
             (Permission::Maintain, true),
             (Permission::Admin, true),
         ] {
-            let decision = decide(&Situation { permission, ..base.clone() });
+            let decision = decide(&Situation {
+                permission,
+                ..base.clone()
+            });
             assert_eq!(matches!(decision, Decision::Start { .. }), may, "{permission:?}");
         }
     }

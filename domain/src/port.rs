@@ -220,6 +220,10 @@ pub trait DeliveryDesk: Send + Sync {
     async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError>;
     /// Processes a stored delivery again; a dry run only says what it would do. Audited. `None` if there is
     /// no such delivery.
-    async fn replay(&self, id: &DeliveryId, dry_run: bool, by: &FlowActor)
-    -> Result<Option<Replay>, PortError>;
+    async fn replay(
+        &self,
+        id: &DeliveryId,
+        dry_run: bool,
+        by: &FlowActor,
+    ) -> Result<Option<Replay>, PortError>;
 }

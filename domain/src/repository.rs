@@ -39,12 +39,15 @@ impl FromStr for RepositoryName {
         let allowed = |part: &str| {
             !matches!(part, "" | "." | "..")
                 && part.len() <= 100
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         };
         match s.split_once('/') {
-            Some((owner, name)) if allowed(owner) && allowed(name) => {
-                Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
-            }
+            Some((owner, name)) if allowed(owner) && allowed(name) => Ok(Self {
+                owner: owner.to_owned(),
+                name: name.to_owned(),
+            }),
             _ => Err(InvalidRepositoryName),
         }
     }
@@ -134,7 +137,11 @@ mod tests {
         assert_eq!((name.owner(), name.name()), ("Codertocat", "Hello-World"));
         assert_eq!(name, "codertocat/hello-world".parse().unwrap());
         for bad in ["", "a", "/b", "a/", "a/b/c", "a/..", "a b/c"] {
-            assert_eq!(bad.parse::<RepositoryName>(), Err(InvalidRepositoryName), "{bad:?}");
+            assert_eq!(
+                bad.parse::<RepositoryName>(),
+                Err(InvalidRepositoryName),
+                "{bad:?}"
+            );
         }
     }
 }

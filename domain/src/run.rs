@@ -111,7 +111,10 @@ impl RunState {
 
     /// Whether nothing more can happen.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed { .. } | Self::Canceled { .. } | Self::TimedOut)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed { .. } | Self::Canceled { .. } | Self::TimedOut
+        )
     }
 
     /// Whether the run holds one of its project's slots.
@@ -126,15 +129,22 @@ impl RunState {
             (Self::Pending, RunEvent::SlotsFull) => Self::WaitingSlot,
             (Self::Preparing, RunEvent::Launched) => Self::Running,
             (Self::Running, RunEvent::Exited { code: 0 }) => Self::Succeeded,
-            (Self::Running, RunEvent::Exited { code }) => {
-                Self::Failed { reason: format!("the agent ended with exit code {code}"), exit_code: Some(code) }
-            }
+            (Self::Running, RunEvent::Exited { code }) => Self::Failed {
+                reason: format!("the agent ended with exit code {code}"),
+                exit_code: Some(code),
+            },
             (Self::Running, RunEvent::DeadlinePassed) => Self::TimedOut,
-            (state, RunEvent::Failed { reason }) if !state.is_final() => {
-                Self::Failed { reason, exit_code: None }
-            }
+            (state, RunEvent::Failed { reason }) if !state.is_final() => Self::Failed {
+                reason,
+                exit_code: None,
+            },
             (state, RunEvent::Canceled { reason }) if !state.is_final() => Self::Canceled { reason },
-            (state, event) => return Err(InvalidTransition { state: state.as_str(), event }),
+            (state, event) => {
+                return Err(InvalidTransition {
+                    state: state.as_str(),
+                    event,
+                });
+            }
         };
         let mut effects = vec![Effect::Report];
         if next == Self::Running {
@@ -267,7 +277,10 @@ mod tests {
     use super::*;
 
     fn failed(reason: &str, exit_code: Option<i32>) -> RunState {
-        RunState::Failed { reason: reason.into(), exit_code }
+        RunState::Failed {
+            reason: reason.into(),
+            exit_code,
+        }
     }
 
     #[test]
@@ -277,24 +290,63 @@ mod tests {
         let canceled = || RunState::Canceled { reason: "ann".into() };
         let fail = || RunEvent::Failed { reason: "x".into() };
         for (from, event, to, effects) in [
-            (RunState::Pending, RunEvent::Admitted, RunState::Preparing, vec![Report]),
-            (RunState::Pending, RunEvent::SlotsFull, RunState::WaitingSlot, vec![Report]),
-            (RunState::WaitingSlot, RunEvent::Admitted, RunState::Preparing, vec![Report]),
-            (RunState::Preparing, RunEvent::Launched, RunState::Running, vec![Report, Observe]),
-            (RunState::Running, RunEvent::Exited { code: 0 }, RunState::Succeeded, vec![Report, ReleaseSlot]),
+            (
+                RunState::Pending,
+                RunEvent::Admitted,
+                RunState::Preparing,
+                vec![Report],
+            ),
+            (
+                RunState::Pending,
+                RunEvent::SlotsFull,
+                RunState::WaitingSlot,
+                vec![Report],
+            ),
+            (
+                RunState::WaitingSlot,
+                RunEvent::Admitted,
+                RunState::Preparing,
+                vec![Report],
+            ),
+            (
+                RunState::Preparing,
+                RunEvent::Launched,
+                RunState::Running,
+                vec![Report, Observe],
+            ),
+            (
+                RunState::Running,
+                RunEvent::Exited { code: 0 },
+                RunState::Succeeded,
+                vec![Report, ReleaseSlot],
+            ),
             (
                 RunState::Running,
                 RunEvent::Exited { code: 3 },
                 failed("the agent ended with exit code 3", Some(3)),
                 vec![Report, ReleaseSlot],
             ),
-            (RunState::Running, RunEvent::DeadlinePassed, RunState::TimedOut, vec![Report, ReleaseSlot]),
+            (
+                RunState::Running,
+                RunEvent::DeadlinePassed,
+                RunState::TimedOut,
+                vec![Report, ReleaseSlot],
+            ),
             (RunState::Pending, fail(), failed("x", None), vec![Report]),
-            (RunState::Preparing, fail(), failed("x", None), vec![Report, ReleaseSlot]),
+            (
+                RunState::Preparing,
+                fail(),
+                failed("x", None),
+                vec![Report, ReleaseSlot],
+            ),
             (RunState::Pending, cancel(), canceled(), vec![Report]),
             (RunState::Running, cancel(), canceled(), vec![Report, ReleaseSlot]),
         ] {
-            assert_eq!(from.transition(event.clone()), Ok((to, effects)), "{from:?} {event:?}");
+            assert_eq!(
+                from.transition(event.clone()),
+                Ok((to, effects)),
+                "{from:?} {event:?}"
+            );
         }
     }
 
@@ -306,11 +358,21 @@ mod tests {
             RunEvent::Launched,
             RunEvent::Exited { code: 0 },
             RunEvent::DeadlinePassed,
-            RunEvent::Failed { reason: String::new() },
-            RunEvent::Canceled { reason: String::new() },
+            RunEvent::Failed {
+                reason: String::new(),
+            },
+            RunEvent::Canceled {
+                reason: String::new(),
+            },
         ];
-        let ends =
-            [RunState::Succeeded, failed("", None), RunState::Canceled { reason: String::new() }, RunState::TimedOut];
+        let ends = [
+            RunState::Succeeded,
+            failed("", None),
+            RunState::Canceled {
+                reason: String::new(),
+            },
+            RunState::TimedOut,
+        ];
         for end in ends {
             assert!(end.is_final());
             for event in every_event.clone() {
@@ -323,7 +385,10 @@ mod tests {
             (RunState::Preparing, RunEvent::Exited { code: 0 }),
             (RunState::Running, RunEvent::Admitted),
         ] {
-            assert!(state.transition(event.clone()).is_err(), "{state:?} took {event:?}");
+            assert!(
+                state.transition(event.clone()).is_err(),
+                "{state:?} took {event:?}"
+            );
         }
     }
 }

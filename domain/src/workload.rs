@@ -45,7 +45,13 @@ pub fn namespace_name(project: &str, issue: i64, run: RunId) -> String {
     let room = 63_usize.saturating_sub(head.len() + tail.len());
     let cleaned: String = project
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .take(room)
         .collect();
     let slug = cleaned.trim_matches('-');
@@ -101,7 +107,10 @@ mod tests {
             assert_eq!(namespace_name(project, issue, RunId(run)), expected);
         }
         let long = namespace_name(&"a-".repeat(60), i64::from(i32::MAX), RunId(i64::MAX));
-        assert!(long.len() <= 63 && long.ends_with(&format!("-r{}", i64::MAX)), "{long}");
+        assert!(
+            long.len() <= 63 && long.ends_with(&format!("-r{}", i64::MAX)),
+            "{long}"
+        );
         assert!(!long.contains("--i"), "{long}");
     }
 }

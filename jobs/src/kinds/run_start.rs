@@ -1,0 +1,67 @@
+//! `run.start`: gives a run its slot, its namespace and its Job.
+//!
+//! Comes from `github_delivery`, or from the end of another run that freed a slot. What becomes of the Job is
+//! seen by `run_observe`. It may be repeated at any point: each step looks at the state it finds.
+
+use domain::flow::{FlowActor, FlowEvent};
+use domain::job::RunStart;
+use domain::port::Admission;
+use domain::run::{Run, RunEvent, RunState};
+use queue::{Job, Outcome};
+use serde_json::json;
+
+use crate::context::Ctx;
+use crate::failure::Failure;
+
+/// Starts one run.
+pub async fn handle(ctx: Ctx, job: Job<RunStart>) -> Result<Outcome, Failure> {
+    let id = job.args.run_id;
+    let missing = || Failure::Hopeless(format!("there is no run {id}"));
+    let mut run = ctx.runs.get(id).await?.ok_or_else(missing)?;
+    if matches!(run.state, RunState::Pending | RunState::WaitingSlot) {
+        if ctx.runs.admit(&run).await? == Admission::Full {
+            return Ok(Outcome::Done);
+        }
+        run = ctx.runs.get(id).await?.ok_or_else(missing)?;
+    }
+    if run.state != RunState::Preparing {
+        return Ok(Outcome::Done);
+    }
+    match launch(&ctx, &run).await {
+        Ok(()) => Ok(Outcome::Done),
+        // A run must not stand in `preparing` for ever because its job has died.
+        Err(failure) if !failure.is_passing() || job.attempt >= job.max_attempts => {
+            let reason = format!("could not be prepared: {failure}");
+            ctx.runs
+                .apply(
+                    &run,
+                    RunEvent::Failed { reason },
+                    json!({ "attempts": job.attempt }),
+                )
+                .await?;
+            Ok(Outcome::Done)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn launch(ctx: &Ctx, run: &Run) -> Result<(), Failure> {
+    let workload = ctx.settings.workload(run);
+    ctx.cluster.launch(&workload).await?;
+    let data = json!({
+        "namespace": workload.namespace,
+        "job": workload.job_name,
+        "expires_at": workload.expires_at,
+    });
+    ctx.runs
+        .record(FlowEvent {
+            correlation_id: run.correlation_id.clone(),
+            run: Some(run.id),
+            kind: "namespace.prepared",
+            actor: FlowActor::System,
+            data: data.clone(),
+        })
+        .await?;
+    ctx.runs.apply(run, RunEvent::Launched, data).await?;
+    Ok(())
+}
