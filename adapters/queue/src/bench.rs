@@ -160,7 +160,7 @@ pub async fn drain(queue: &Queue, jobs: u64, workers: usize, concurrency: usize)
     for _ in 0..workers {
         running.spawn(worker(queue, &meter, concurrency).run(stop.clone()));
     }
-    let limit = Duration::from_secs(600);
+    let limit = Duration::from_mins(10);
     while meter.done.load(Ordering::Relaxed) < jobs || left(queue).await? {
         if start.elapsed() > limit {
             return Err(Error::Invalid(format!(

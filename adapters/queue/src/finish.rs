@@ -161,8 +161,10 @@ fn leases<'a>(acks: impl Iterator<Item = &'a Ack>) -> (Vec<i64>, Vec<i32>) {
     acks.map(|ack| (ack.id, ack.epoch)).unzip()
 }
 
+type End<'a> = (i16, Option<&'a str>, Option<Json<&'a serde_json::Value>>);
+
 /// State, reason and result of an end; `None` where the job goes back.
-fn end_of(finish: &Finish) -> Option<(i16, Option<&str>, Option<Json<&serde_json::Value>>)> {
+fn end_of(finish: &Finish) -> Option<End<'_>> {
     match finish {
         Finish::Completed(result) => Some((0, None, result.as_ref().map(Json))),
         Finish::Cancelled(reason) => Some((1, Some(reason), None)),

@@ -17,7 +17,7 @@ const DUE: Duration = Duration::from_millis(200);
 /// How often dead workers are looked for.
 const RESCUE: Duration = Duration::from_secs(1);
 /// How often partitions and leftovers are looked after.
-const TIDY: Duration = Duration::from_secs(600);
+const TIDY: Duration = Duration::from_mins(10);
 /// The most due jobs put in line by one statement.
 const DUE_AT_ONCE: i64 = 1_000;
 

@@ -79,7 +79,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             backoff: Backoff::default(),
-            timeout: Some(Duration::from_secs(300)),
+            timeout: Some(Duration::from_mins(5)),
         }
     }
 }
@@ -98,7 +98,7 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             base: Duration::from_secs(1),
-            max: Duration::from_secs(600),
+            max: Duration::from_mins(10),
         }
     }
 }

@@ -22,11 +22,24 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Where each queue's fetcher, and the heartbeat, wait.
 #[derive(Debug)]
 pub(crate) struct Wakes {
-    pub(crate) queues: HashMap<i16, Arc<Notify>>,
+    queues: HashMap<i16, Arc<Notify>>,
     pub(crate) heartbeat: Arc<Notify>,
 }
 
 impl Wakes {
+    pub(crate) fn new(queue_ids: &[i16]) -> Self {
+        let queues = queue_ids.iter().map(|id| (*id, Arc::default())).collect();
+        Self {
+            queues,
+            heartbeat: Arc::default(),
+        }
+    }
+
+    /// Where the fetcher of this queue waits.
+    pub(crate) fn fetcher(&self, queue_id: i16) -> Arc<Notify> {
+        self.queues.get(&queue_id).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn wake(&self, queue_id: i16) {
         if let Some(fetcher) = self.queues.get(&queue_id) {
             fetcher.notify_one();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,6 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             context,
             options,
         } = self;
-        let pool = queue.pool().clone();
         let mut queue_ids = Vec::new();
         for (name, _) in &options.queues {
             queue_ids.push(queue.names().queue(name).await?);
@@ -94,20 +93,24 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         let kind_ids: Vec<i32> = kinds.keys().copied().collect();
         let concurrency: usize = options.queues.iter().map(|(_, concurrency)| concurrency).sum();
         let concurrency = i32::try_from(concurrency).unwrap_or(i32::MAX);
-        let worker_id = heartbeat::register(&pool, &options.name, &queue_ids, &kind_ids, concurrency).await?;
+        let worker_id =
+            heartbeat::register(queue.pool(), &options.name, &queue_ids, &kind_ids, concurrency).await?;
         tracing::info!(worker.id = worker_id, worker.name = options.name, queues = ?options.queues,
             wake = ?queue.wake_mode(), "worker started");
 
         let running = Arc::new(Running::default());
-        let contact = Arc::new(Contact::default());
-        let wakes = Arc::new(Wakes {
-            queues: queue_ids
-                .iter()
-                .map(|id| (*id, Arc::new(Notify::new())))
-                .collect(),
-            heartbeat: Arc::new(Notify::new()),
-        });
+        let wakes = Arc::new(Wakes::new(&queue_ids));
+        let keepers = Keepers::start(&queue, &options, worker_id, &running, &wakes);
         let (ack_sender, acks) = mpsc::unbounded_channel();
+        let give_up = CancellationToken::new();
+        let acker = tokio::spawn(
+            Acker {
+                pool: queue.pool().clone(),
+                worker_id,
+                acks,
+            }
+            .run(give_up.clone()),
+        );
         let shared = Arc::new(Shared {
             context,
             kinds,
@@ -115,50 +118,12 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             worker_id,
         });
 
-        // These go on while the worker drains.
-        let stop_keepers = CancellationToken::new();
-        let give_up = CancellationToken::new();
-        let mut keepers = JoinSet::new();
-        let beat = Heartbeat {
-            pool: pool.clone(),
-            worker_id,
-            every: (options.lease / 10).max(Duration::from_millis(100)),
-            running: Arc::clone(&running),
-            contact: Arc::clone(&contact),
-            hurry: Arc::clone(&wakes.heartbeat),
-        };
-        keepers.spawn(beat.run(stop_keepers.clone()));
-        let maintenance = Maintenance {
-            pool: pool.clone(),
-            lease: options.lease,
-            keep_days: options.keep_days,
-            notify: queue.wake_mode() == Wake::Notify,
-            contact,
-            wakes: Arc::clone(&wakes),
-        };
-        keepers.spawn(maintenance.run(stop_keepers.clone()));
-        if queue.wake_mode() == Wake::Notify {
-            keepers.spawn(wake::listen(
-                pool.clone(),
-                Arc::clone(&wakes),
-                stop_keepers.clone(),
-            ));
-        }
-        let acker = tokio::spawn(
-            Acker {
-                pool: pool.clone(),
-                worker_id,
-                acks,
-            }
-            .run(give_up.clone()),
-        );
-
-        let mut workers = JoinSet::new();
+        let mut serving = JoinSet::new();
         for ((name, concurrency), queue_id) in options.queues.iter().zip(queue_ids) {
             let slots = Arc::new(Slots::new((*concurrency).max(1)));
             let (claimed_sender, claimed) = mpsc::unbounded_channel();
             let fetcher = Fetcher {
-                pool: pool.clone(),
+                pool: queue.pool().clone(),
                 worker_id,
                 queue_id,
                 queue: name.clone(),
@@ -166,10 +131,10 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                 slots: Arc::clone(&slots),
                 max_claim: options.max_claim,
                 poll_interval: options.poll_interval,
-                wake: wakes.queues.get(&queue_id).cloned().unwrap_or_default(),
+                wake: wakes.fetcher(queue_id),
                 claimed: claimed_sender,
             };
-            workers.spawn(fetcher.run(shutdown.clone()));
+            serving.spawn(fetcher.run(shutdown.clone()));
             let dispatch = Dispatch {
                 shared: Arc::clone(&shared),
                 slots,
@@ -178,38 +143,93 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             let worker = WorkerBuilder::new(format!("{}/{name}", options.name))
                 .backend(PostgresBackend::new(claimed))
                 .build(dispatch);
-            workers.spawn(async move {
+            serving.spawn(async move {
                 if let Err(error) = worker.run().await {
                     tracing::error!(%error, "the apalis worker ended");
                 }
             });
         }
-        drop(ack_sender);
-        drop(shared);
+        drop((ack_sender, shared));
 
         shutdown.cancelled().await;
         tracing::info!(worker.id = worker_id, "draining");
-        let ended = async { while workers.join_next().await.is_some() {} };
-        tokio::pin!(ended);
-        if tokio::time::timeout(options.drain_grace, &mut ended)
-            .await
-            .is_err()
-        {
-            let jobs = running.stop_all(Stop::Drained);
-            tracing::warn!(jobs, "the grace period is over, giving jobs back");
-            // Handlers are dropped at their next await; one that never awaits can't be waited for.
-            let _ = tokio::time::timeout(Duration::from_secs(2), &mut ended).await;
-        }
+        drain(serving, &running, options.drain_grace).await;
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(WRITE_WITHIN).await;
             give_up.cancel();
         });
         if let Err(error) = acker.await {
             tracing::error!(%error, "the acker ended");
         }
-        stop_keepers.cancel();
-        while keepers.join_next().await.is_some() {}
+        keepers.stop().await;
         tracing::info!(worker.id = worker_id, "worker stopped");
         Ok(())
+    }
+}
+
+/// How long the last acknowledgements may take.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long handlers may take to notice that they are dropped.
+const DROP_WITHIN: Duration = Duration::from_secs(2);
+
+async fn drain(mut serving: JoinSet<()>, running: &Running, grace: Duration) {
+    let ended = async { while serving.join_next().await.is_some() {} };
+    tokio::pin!(ended);
+    if tokio::time::timeout(grace, &mut ended).await.is_err() {
+        let jobs = running.stop_all(Stop::Drained);
+        tracing::warn!(jobs, "the grace period is over, giving jobs back");
+        // Handlers are dropped at their next await; one that never awaits can't be waited for.
+        let _ = tokio::time::timeout(DROP_WITHIN, ended).await;
+    }
+}
+
+/// The tasks that go on while the worker drains: heartbeat, maintenance, listener.
+struct Keepers {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Keepers {
+    fn start(
+        queue: &Queue,
+        options: &WorkerOptions,
+        worker_id: i32,
+        running: &Arc<Running>,
+        wakes: &Arc<Wakes>,
+    ) -> Self {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let contact = Arc::new(Contact::default());
+        let beat = Heartbeat {
+            pool: queue.pool().clone(),
+            worker_id,
+            every: (options.lease / 10).max(Duration::from_millis(100)),
+            running: Arc::clone(running),
+            contact: Arc::clone(&contact),
+            hurry: Arc::clone(&wakes.heartbeat),
+        };
+        tasks.spawn(beat.run(stop.clone()));
+        let notify = queue.wake_mode() == Wake::Notify;
+        let maintenance = Maintenance {
+            pool: queue.pool().clone(),
+            lease: options.lease,
+            keep_days: options.keep_days,
+            notify,
+            contact,
+            wakes: Arc::clone(wakes),
+        };
+        tasks.spawn(maintenance.run(stop.clone()));
+        if notify {
+            tasks.spawn(wake::listen(
+                queue.pool().clone(),
+                Arc::clone(wakes),
+                stop.clone(),
+            ));
+        }
+        Self { tasks, stop }
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
     }
 }
