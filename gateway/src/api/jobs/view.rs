@@ -1,0 +1,174 @@
+//! Jobs as the API shows them.
+
+use chrono::{DateTime, Utc};
+use domain::job;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobState {
+    /// Waits for a free worker.
+    Ready,
+    /// Its time has not come.
+    Scheduled,
+    /// A worker has it.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended by a person.
+    Cancelled,
+    /// Ended badly, and won't be tried again by itself.
+    Dead,
+}
+
+impl From<JobState> for job::JobState {
+    fn from(state: JobState) -> Self {
+        match state {
+            JobState::Ready => Self::Ready,
+            JobState::Scheduled => Self::Scheduled,
+            JobState::Running => Self::Running,
+            JobState::Completed => Self::Completed,
+            JobState::Cancelled => Self::Cancelled,
+            JobState::Dead => Self::Dead,
+        }
+    }
+}
+
+impl From<job::JobState> for JobState {
+    fn from(state: job::JobState) -> Self {
+        match state {
+            job::JobState::Ready => Self::Ready,
+            job::JobState::Scheduled => Self::Scheduled,
+            job::JobState::Running => Self::Running,
+            job::JobState::Completed => Self::Completed,
+            job::JobState::Cancelled => Self::Cancelled,
+            job::JobState::Dead => Self::Dead,
+        }
+    }
+}
+
+/// A line of the list of jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobLine {
+    /// Its identifier.
+    id: i64,
+    /// The kind's name.
+    kind: String,
+    /// The queue.
+    queue: String,
+    /// How it stands.
+    state: JobState,
+    /// Lower runs first.
+    priority: i16,
+    /// Attempts begun so far.
+    attempt: i32,
+    /// Attempts allowed.
+    max_attempts: i32,
+    /// The delivery that it belongs to.
+    correlation_id: Option<String>,
+    /// The worker that has it.
+    worker: Option<String>,
+    /// The last error, or why it is dead.
+    last_error: Option<String>,
+    /// When it was enqueued.
+    created_at: DateTime<Utc>,
+    /// When it may run next, while it is scheduled.
+    run_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<job::JobSummary> for JobLine {
+    fn from(job: job::JobSummary) -> Self {
+        Self {
+            id: job.id.0,
+            kind: job.kind,
+            queue: job.queue,
+            state: job.state.into(),
+            priority: job.priority,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            correlation_id: job.correlation_id,
+            worker: job.worker,
+            last_error: job.last_error,
+            created_at: job.created_at,
+            run_at: job.run_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+/// A job whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Job {
+    #[serde(flatten)]
+    line: JobLine,
+    /// The arguments.
+    args: serde_json::Value,
+    /// Its failed attempts, oldest first.
+    attempts: Vec<JobAttempt>,
+    /// No two unfinished jobs have the same.
+    unique_key: Option<String>,
+    /// W3C trace context of the one who enqueued it.
+    traceparent: Option<String>,
+}
+
+/// One failed attempt.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobAttempt {
+    /// Which attempt, from 1.
+    attempt: i32,
+    /// When it failed.
+    at: DateTime<Utc>,
+    /// On which worker.
+    worker: String,
+    /// What went wrong.
+    error: String,
+}
+
+impl From<job::JobDetail> for Job {
+    fn from(job: job::JobDetail) -> Self {
+        let attempts = job.attempts.into_iter().map(|a| JobAttempt {
+            attempt: a.attempt,
+            at: a.at,
+            worker: a.worker,
+            error: a.error,
+        });
+        Self {
+            args: job.args,
+            attempts: attempts.collect(),
+            unique_key: job.unique_key,
+            traceparent: job.traceparent,
+            line: job.summary.into(),
+        }
+    }
+}
+
+/// Unfinished jobs of a queue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueueCounts {
+    /// The queue.
+    queue: String,
+    /// Ready to run.
+    ready: i64,
+    /// Waiting for their time.
+    scheduled: i64,
+    /// With a worker.
+    running: i64,
+    /// Age of the oldest ready job, in milliseconds.
+    oldest_ready_ms: Option<i64>,
+}
+
+impl From<job::QueueCounts> for QueueCounts {
+    fn from(counts: job::QueueCounts) -> Self {
+        Self {
+            queue: counts.queue,
+            ready: counts.ready,
+            scheduled: counts.scheduled,
+            running: counts.running,
+            oldest_ready_ms: counts.oldest_ready_ms,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Runs of agents: list, show with what happened, log.
+
+mod view;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use domain::RunId;
+use domain::run::RunFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::page::{self, Page};
+use crate::app::App;
+use crate::problem::{ApiError, catalogue};
+use crate::query::{Id, Limit, Name, Params};
+use view::{LogPage, Run, RunLine, RunStatus};
+
+/// Which runs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RunQuery {
+    /// Only with this status.
+    status: Option<RunStatus>,
+    /// Only of this project, by its slug.
+    #[param(value_type = Option<String>)]
+    project: Option<Name>,
+    /// The `next` of an earlier page.
+    before: Option<String>,
+    /// 1 to 200, 50 if not said.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Limit<200>,
+}
+
+/// Runs, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/runs",
+    operation_id = "list_runs",
+    tag = "runs",
+    security(("staff" = [])),
+    params(RunQuery),
+    responses(
+        (status = 200, description = "A page of runs", body = Page<RunLine>),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Params(query): Params<RunQuery>,
+) -> Result<Json<Page<RunLine>>, ApiError> {
+    let limit = query.limit.get();
+    let filter = RunFilter {
+        status: query.status.map(|status| status.as_str().to_owned()),
+        project: query.project.map(|name| name.0),
+        before: page::key(query.before.as_deref(), |text| text.parse().ok())?,
+        limit: limit as i64 + 1,
+    };
+    let lines = app.ports.runs.list(&filter).await?;
+    Ok(Json(Page::cut(lines, limit, |run| run.id)))
+}
+
+/// One run and everything recorded under its correlation id, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/runs/{id}",
+    operation_id = "show_run",
+    tag = "runs",
+    security(("staff" = [])),
+    params(("id" = i64, Path, description = "The run")),
+    responses(
+        (status = 200, description = "The run", body = Run),
+    )
+)]
+pub(crate) async fn show(State(app): State<Arc<App>>, Id(id): Id<RunId>) -> Result<Json<Run>, ApiError> {
+    let run = app.ports.runs.get(id).await?.ok_or_else(|| unknown(id))?;
+    let events = app.ports.runs.events(id).await?;
+    Ok(Json(Run::new(run, events)))
+}
+
+/// Which lines of the log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    /// Only lines with a higher number, 0 if not said.
+    #[serde(default)]
+    #[param(value_type = Option<i64>)]
+    after: i64,
+    /// 1 to 1,000, 50 if not said.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1_000)]
+    limit: Limit<1_000>,
+}
+
+/// What the agent wrote; ask again with `next_after` for what comes later.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/runs/{id}/log",
+    operation_id = "read_run_log",
+    tag = "runs",
+    security(("staff" = [])),
+    params(("id" = i64, Path, description = "The run"), LogQuery),
+    responses(
+        (status = 200, description = "Lines in order", body = LogPage),
+    )
+)]
+pub(crate) async fn log(
+    State(app): State<Arc<App>>,
+    Id(id): Id<RunId>,
+    Params(query): Params<LogQuery>,
+) -> Result<Json<LogPage>, ApiError> {
+    let lines = app
+        .ports
+        .runs
+        .log(id, query.after, query.limit.get() as i64)
+        .await?;
+    if lines.is_empty() && app.ports.runs.get(id).await?.is_none() {
+        return Err(unknown(id));
+    }
+    Ok(Json(LogPage::new(lines, query.after)))
+}
+
+fn unknown(id: RunId) -> ApiError {
+    catalogue::NOT_FOUND.with(format!("there is no run {id}"))
+}

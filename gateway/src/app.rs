@@ -1,0 +1,107 @@
+//! The gateway put together: what all handlers share, and the one router.
+
+use std::sync::Arc;
+
+use axum::middleware::from_fn_with_state;
+use axum::{Router, http::StatusCode};
+use bytes::Bytes;
+use domain::port::{DeliveryDesk, Inbox, JobDesk, RunDesk};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::backlog::Backlog;
+use crate::health::Readiness;
+use crate::settings::{Settings, SettingsError};
+use crate::source_limit::SourceLimit;
+use crate::staff::StaffToken;
+use crate::webhook::signature::Verifier;
+use crate::{access, openapi, serve};
+
+/// What the gateway needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where verified deliveries go.
+    pub inbox: Arc<dyn Inbox>,
+    /// Jobs for staff.
+    pub jobs: Arc<dyn JobDesk>,
+    /// Runs for staff.
+    pub runs: Arc<dyn RunDesk>,
+    /// Deliveries for staff.
+    pub deliveries: Arc<dyn DeliveryDesk>,
+}
+
+/// What all handlers share.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) staff_token: Option<StaffToken>,
+    pub(crate) sources: SourceLimit,
+    pub(crate) backlog: Arc<Backlog>,
+    /// Room for webhook bodies in flight, in KiB.
+    pub(crate) body_room_kib: Arc<Semaphore>,
+    pub(crate) readiness: Readiness,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) openapi: Bytes,
+}
+
+/// The HTTP side of codex-k8s.
+#[derive(Clone)]
+pub struct Gateway {
+    app: Arc<App>,
+    shutdown: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway on these ports. `shutdown` turns `/readyz` to 503 and makes [`Gateway::serve`] drain.
+    ///
+    /// # Errors
+    /// When the settings can't work, above all without a webhook secret.
+    pub fn new(
+        settings: Settings,
+        ports: Ports,
+        prometheus: PrometheusHandle,
+        shutdown: CancellationToken,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let room_kib = (settings.body_memory_bytes / 1024).clamp(1, Semaphore::MAX_PERMITS);
+        let app = App {
+            verifier: Arc::new(Verifier::new(&settings.webhook_secrets)),
+            staff_token: settings.staff_token.as_ref().map(StaffToken::new),
+            sources: SourceLimit::new(settings.rate_limit),
+            backlog: Arc::new(Backlog::new(Arc::clone(&ports.inbox), settings.backlog_limit)),
+            body_room_kib: Arc::new(Semaphore::new(room_kib)),
+            readiness: Readiness::new(Arc::clone(&ports.inbox), shutdown.clone()),
+            openapi: openapi::rendered(),
+            settings,
+            ports,
+            prometheus,
+        };
+        Ok(Self {
+            app: Arc::new(app),
+            shutdown,
+        })
+    }
+
+    /// Every route, with all that surrounds them. Served by [`Gateway::serve`]; alone, for tests in process,
+    /// it takes every request for one of the same source.
+    pub fn router(&self) -> Router {
+        let (routes, _document) = openapi::routes(&self.app).split_for_parts();
+        routes
+            .fallback(|| async { StatusCode::NOT_FOUND })
+            .with_state(Arc::clone(&self.app))
+            .layer(from_fn_with_state(Arc::clone(&self.app), access::around))
+    }
+
+    /// Serves until the shutdown token is cancelled, then drains: goes on for the lame-duck time with `/readyz`
+    /// at 503, stops accepting, lets requests in flight finish within the grace period, and cuts off the rest.
+    ///
+    /// # Errors
+    /// When the socket can't tell its address; errors of single connections end only those.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let router = self.router();
+        serve::serve(listener, router, &self.app.settings, &self.shutdown).await
+    }
+}

@@ -1,0 +1,94 @@
+//! `/metrics` and the gateway's own metrics. `bootstrap` installs the recorder and hands its handle over.
+//!
+//! Not guarded: it is meant for the cluster's inside, publish only `/api` to the outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode, header};
+use axum::response::IntoResponse;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, histogram};
+
+use crate::app::App;
+
+/// Requests by route template, method and status.
+pub const HTTP_REQUESTS: &str = "codex_k8s_http_requests_total";
+/// How long requests took, in seconds, by route template, method and status.
+pub const HTTP_DURATION: &str = "codex_k8s_http_request_duration_seconds";
+/// Webhook deliveries by outcome: `accepted`, `duplicate`, `ping`, a problem's code, or `abandoned` when the
+/// sender hung up or the time limit struck first.
+pub const WEBHOOK_DELIVERIES: &str = "codex_k8s_webhook_deliveries_total";
+/// Deliveries that waited for a worker when last asked.
+pub const WEBHOOK_BACKLOG: &str = "codex_k8s_webhook_backlog_jobs";
+
+/// Bucket borders for [`HTTP_DURATION`], in seconds: `PrometheusBuilder::set_buckets_for_metric`.
+pub const HTTP_DURATION_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Tells the recorder what the gateway's metrics mean; call it once, after the recorder is installed.
+pub fn describe() {
+    describe_counter!(HTTP_REQUESTS, "HTTP requests by route, method and status");
+    describe_histogram!(
+        HTTP_DURATION,
+        metrics::Unit::Seconds,
+        "Time from request to answer"
+    );
+    describe_counter!(WEBHOOK_DELIVERIES, "Webhook deliveries by outcome");
+    describe_gauge!(WEBHOOK_BACKLOG, "Deliveries waiting for a worker");
+}
+
+/// Counts an answered request. Labels are bounded: a route template or `unmatched`, a known method or `other`.
+pub(crate) fn count_request(route: &str, method: &Method, status: StatusCode, took: Duration) {
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    };
+    let labels = [
+        ("route", route.to_owned()),
+        ("method", method.to_owned()),
+        ("status", status.as_str().to_owned()),
+    ];
+    counter!(HTTP_REQUESTS, &labels).increment(1);
+    histogram!(HTTP_DURATION, &labels).record(took.as_secs_f64());
+}
+
+/// Counts what became of one webhook. Counts `abandoned` when it is dropped before anything was said.
+pub(crate) struct WebhookOutcome(Option<&'static str>);
+
+impl WebhookOutcome {
+    pub(crate) fn pending() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn is(&mut self, outcome: &'static str) {
+        self.0 = Some(outcome);
+    }
+}
+
+impl Drop for WebhookOutcome {
+    fn drop(&mut self) {
+        counter!(WEBHOOK_DELIVERIES, "outcome" => self.0.unwrap_or("abandoned")).increment(1);
+    }
+}
+
+/// The metrics of this process in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        app.prometheus.render(),
+    )
+}

@@ -1,0 +1,130 @@
+//! Every route and its description, from one place: what is routed is documented and the other way round.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::{deliveries, jobs, runs};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::{health, metrics, staff, webhook};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "codex-k8s",
+        description = "Webhook ingress and staff API. Every error is `application/problem+json` (RFC 9457) \
+            with a stable `code`; every answer carries `X-Request-Id`."
+    ),
+    tags(
+        (name = "webhooks", description = "What GitHub calls"),
+        (name = "jobs", description = "Jobs of the queue"),
+        (name = "runs", description = "Runs of agents"),
+        (name = "deliveries", description = "The ledger of webhook deliveries"),
+        (name = "health", description = "For the cluster"),
+        (name = "description", description = "This document"),
+    ),
+    components(schemas(Problem)),
+    modifiers(&StaffScheme)
+)]
+struct Base;
+
+struct StaffScheme;
+
+impl Modify for StaffScheme {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The development token, until people can sign in"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("staff", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Routes and document; the state is not bound yet.
+fn all(guarded: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Base::openapi())
+        .routes(routes!(webhook::receive))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(document))
+        .merge(guarded)
+}
+
+fn staff_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::counts))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::log))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::replay))
+}
+
+/// Every route, the staff's behind their guard.
+pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    all(staff_routes().route_layer(from_fn_with_state(Arc::clone(app), staff::guard)))
+}
+
+/// The OpenAPI 3.1 document of all routes.
+pub fn openapi() -> Document {
+    let mut document = all(staff_routes()).into_openapi();
+    for item in document.paths.paths.values_mut() {
+        [&mut item.get, &mut item.post]
+            .into_iter()
+            .flatten()
+            .for_each(describe_problems);
+    }
+    document
+}
+
+/// Every error has the same shape: said here once for all, with `default` for those that need no word of
+/// their own.
+fn describe_problems(operation: &mut Operation) {
+    let problem = || RefOr::T(Content::new(Some(Ref::from_schema_name("Problem"))));
+    let responses = &mut operation.responses.responses;
+    responses
+        .entry("default".to_owned())
+        .or_insert_with(|| RefOr::T(Response::new("A problem")));
+    for (status, response) in responses {
+        let is_error = matches!(status.as_bytes(), [b'4' | b'5' | b'd', ..]);
+        if let (true, RefOr::T(response)) = (is_error, response) {
+            response
+                .content
+                .insert("application/problem+json".to_owned(), problem());
+        }
+    }
+}
+
+pub(crate) fn rendered() -> Bytes {
+    // A document of strings, maps and lists always serialises.
+    Bytes::from(serde_json::to_vec(&openapi()).unwrap_or_default())
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    tag = "description",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+async fn document(State(app): State<Arc<App>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone())
+}

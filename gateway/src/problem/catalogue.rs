@@ -1,0 +1,102 @@
+//! Every kind of problem that the gateway answers with, in one place.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+
+use super::ApiError;
+
+/// A kind of problem.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// For programs; stable.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// For people; the same at each occurrence.
+    pub title: &'static str,
+    /// Whether the answer names the bearer scheme.
+    pub(crate) bearer: bool,
+}
+
+impl Kind {
+    /// An error of this kind.
+    pub(crate) fn with(&'static self, detail: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError::new(self, detail)
+    }
+}
+
+macro_rules! catalogue {
+    ($($name:ident = $status:ident, $code:literal, $title:literal;)+) => {
+        $(pub(crate) static $name: Kind =
+            Kind { code: $code, status: StatusCode::$status, title: $title, bearer: false };)+
+
+        /// Every kind but those of the bearer scheme.
+        #[cfg(test)]
+        static ALL: &[&Kind] = &[$(&$name),+];
+    };
+}
+
+catalogue! {
+    BAD_REQUEST = BAD_REQUEST, "bad_request", "The request can't be read";
+    QUERY_INVALID = BAD_REQUEST, "query_invalid", "The query string is not as documented";
+    PATH_INVALID = BAD_REQUEST, "path_invalid", "The path is not as documented";
+    CURSOR_INVALID = BAD_REQUEST, "cursor_invalid", "The cursor is none of ours";
+    BODY_INCOMPLETE = BAD_REQUEST, "body_incomplete", "The body ended too early";
+    DELIVERY_HEADER_INVALID = BAD_REQUEST, "delivery_header_invalid", "X-GitHub-Delivery is missing or malformed";
+    EVENT_HEADER_INVALID = BAD_REQUEST, "event_header_invalid", "X-GitHub-Event is missing or malformed";
+    JSON_INVALID = BAD_REQUEST, "json_invalid", "The payload is not a complete JSON object";
+    FORM_INVALID = BAD_REQUEST, "form_invalid", "The form has no readable `payload` field";
+    SIGNATURE_MISSING = UNAUTHORIZED, "signature_missing", "The delivery is not signed";
+    SIGNATURE_SHA1_ONLY = UNAUTHORIZED, "signature_sha1_only", "The delivery is signed with SHA-1 only";
+    SIGNATURE_MALFORMED = UNAUTHORIZED, "signature_malformed", "The signature can't be read";
+    SIGNATURE_MISMATCH = UNAUTHORIZED, "signature_mismatch", "The signature is wrong";
+    ACCESS_NOT_CONFIGURED = FORBIDDEN, "access_not_configured", "Access to the staff API is not configured";
+    NOT_FOUND = NOT_FOUND, "not_found", "There is no such thing";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The method does not fit the resource";
+    BODY_SLOW = REQUEST_TIMEOUT, "body_slow", "The body took too long to arrive";
+    DELIVERY_BODY_MISMATCH = CONFLICT, "delivery_body_mismatch", "The delivery is known with another body";
+    DELIVERY_STILL_OPEN = CONFLICT, "delivery_still_open", "The delivery's job has not finished";
+    JOB_STATE = CONFLICT, "job_state", "The job's state does not allow it";
+    PAYLOAD_GONE = GONE, "payload_gone", "The payload is not kept any more";
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large";
+    CONTENT_TYPE = UNSUPPORTED_MEDIA_TYPE, "content_type", "The content type is not supported";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this source";
+    INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something is broken on our side";
+    UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Something that we need is not available";
+    NOT_READY = SERVICE_UNAVAILABLE, "not_ready", "Not ready for traffic";
+    BACKLOG_FULL = SERVICE_UNAVAILABLE, "backlog_full", "Too many deliveries are waiting";
+    BODY_MEMORY_FULL = SERVICE_UNAVAILABLE, "body_memory_full", "Too many large bodies are in flight";
+    TIMEOUT = SERVICE_UNAVAILABLE, "timeout", "The answer took too long";
+}
+
+/// No or a wrong bearer token.
+pub(crate) static TOKEN_REFUSED: Kind = Kind {
+    code: "token_refused",
+    status: StatusCode::UNAUTHORIZED,
+    title: "The bearer token is missing or wrong",
+    bearer: true,
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_all_are_errors() {
+        let codes: BTreeSet<_> = ALL
+            .iter()
+            .map(|kind| kind.code)
+            .chain([TOKEN_REFUSED.code])
+            .collect();
+        assert_eq!(codes.len(), ALL.len() + 1);
+        for kind in ALL {
+            assert!(
+                kind.status.is_client_error() || kind.status.is_server_error(),
+                "{kind:?}"
+            );
+        }
+    }
+}

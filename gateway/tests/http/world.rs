@@ -1,0 +1,146 @@
+//! A gateway on fakes, and what can be asked of it in process.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use domain::Secret;
+use gateway::{Gateway, Ports, Settings};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use serde_json::Value;
+use testkit::fake::desks::{FakeDeliveryDesk, FakeJobDesk, FakeRunDesk};
+use testkit::fake::inbox::FakeInbox;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub(crate) const SECRET: &str = "the first webhook secret";
+pub(crate) const OTHER_SECRET: &str = "the second webhook secret";
+pub(crate) const TOKEN: &str = "a token for development";
+
+pub(crate) struct World {
+    pub(crate) inbox: Arc<FakeInbox>,
+    pub(crate) jobs: Arc<FakeJobDesk>,
+    pub(crate) runs: Arc<FakeRunDesk>,
+    pub(crate) deliveries: Arc<FakeDeliveryDesk>,
+    pub(crate) recorder: PrometheusRecorder,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) gateway: Gateway,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        staff_token: Some(Secret::new(TOKEN.to_owned())),
+        ..Settings::new(vec![
+            Secret::new(SECRET.to_owned()),
+            Secret::new(OTHER_SECRET.to_owned()),
+        ])
+    }
+}
+
+pub(crate) fn world() -> World {
+    World::new(settings())
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let inbox = Arc::new(FakeInbox::default());
+        let jobs = Arc::new(FakeJobDesk::default());
+        let runs = Arc::new(FakeRunDesk::default());
+        let deliveries = Arc::new(FakeDeliveryDesk::default());
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shutdown = CancellationToken::new();
+        let ports = Ports {
+            inbox: inbox.clone(),
+            jobs: jobs.clone(),
+            runs: runs.clone(),
+            deliveries: deliveries.clone(),
+        };
+        let gateway = Gateway::new(settings, ports, recorder.handle(), shutdown.clone()).unwrap();
+        Self {
+            inbox,
+            jobs,
+            runs,
+            deliveries,
+            recorder,
+            shutdown,
+            gateway,
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.gateway.router().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    /// A staff request with the right token.
+    pub(crate) async fn staff(&self, method: Method, path: &str) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/staff/{path}"));
+        self.ask(
+            request
+                .header("authorization", format!("Bearer {TOKEN}"))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
+            .to_str()
+            .unwrap()
+    }
+
+    /// Checks that it is a whole problem, and hands out its code and detail.
+    pub(crate) fn problem(&self, status: u16) -> (String, String) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        let text = |name: &str| {
+            problem[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name} in {problem}"))
+                .to_owned()
+        };
+        assert_eq!(problem["status"], status);
+        assert_eq!(text("type"), format!("urn:codex-k8s:problem:{}", text("code")));
+        assert_eq!(text("request_id"), self.header("x-request-id"));
+        assert_eq!(
+            text("instance"),
+            format!("urn:codex-k8s:request:{}", text("request_id"))
+        );
+        assert!(!text("title").is_empty() && !text("detail").is_empty());
+        (text("code"), text("detail"))
+    }
+
+    pub(crate) fn code(&self, status: u16) -> String {
+        self.problem(status).0
+    }
+}

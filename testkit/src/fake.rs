@@ -1,0 +1,5 @@
+//! Fakes of the domain's ports, in memory: for tests of those who use a port, without a database, forge or
+//! cluster. The contract suites run on these and on the adapters.
+
+pub mod desks;
+pub mod inbox;
