@@ -37,6 +37,8 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
         http.method = %method,
         http.route = route,
         request.id = id.as_str(),
+        delivery.id = field::Empty,
+        delivery.event = field::Empty,
         http.status = field::Empty,
         duration_ms = field::Empty,
     );

@@ -95,8 +95,9 @@ impl Gateway {
             .layer(from_fn_with_state(Arc::clone(&self.app), access::around))
     }
 
-    /// Serves until the shutdown token is cancelled, then drains: goes on for the lame-duck time with `/readyz`
-    /// at 503, stops accepting, lets requests in flight finish within the grace period, and cuts off the rest.
+    /// Serves until the shutdown token is cancelled, then drains: goes on for the lame-duck time with
+    /// `/readyz` at 503, stops accepting, lets requests in flight finish within the grace period, and cuts
+    /// off the rest. HTTP/1.1 without TLS; that is the business of what stands before us.
     ///
     /// # Errors
     /// When the socket can't tell its address; errors of single connections end only those.

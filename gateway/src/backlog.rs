@@ -7,6 +7,8 @@ use std::time::Duration;
 use domain::port::Inbox;
 use tokio::time::{Instant, timeout};
 
+use crate::metrics::WEBHOOK_BACKLOG;
+
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Shorter than [`ASK_EVERY`], so that two questions never overlap.
 const ASK_TIMEOUT: Duration = Duration::from_millis(900);
@@ -56,7 +58,7 @@ impl Backlog {
     async fn ask(self: Arc<Self>) {
         let answer = match timeout(ASK_TIMEOUT, self.inbox.backlog()).await {
             Ok(Ok(waiting)) => {
-                metrics::gauge!("codex_k8s_webhook_backlog_jobs").set(waiting as f64);
+                metrics::gauge!(WEBHOOK_BACKLOG).set(waiting as f64);
                 Some((waiting, Instant::now()))
             }
             Ok(Err(error)) => {

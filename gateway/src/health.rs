@@ -1,5 +1,5 @@
-//! `/healthz`: the process lives. `/readyz`: it should get traffic; the database answers, its schema fits, and
-//! nobody has asked us to stop.
+//! `/healthz`: the process lives. `/readyz`: it should get traffic; the database answers, its schema fits,
+//! and nobody has asked us to stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hanging_database_is_not_ready() {
         let inbox = Arc::new(FakeInbox::default());
-        inbox.delay_by(Duration::from_secs(3600));
+        inbox.delay_by(Duration::from_hours(1));
         let readiness = Readiness::new(inbox.clone(), CancellationToken::new());
         let error = readiness.check().await.unwrap_err();
         assert!(

@@ -2,7 +2,7 @@
 //!
 //! The first stage of the flow: [`webhook`] proves that a delivery is genuine and hands it to
 //! [`domain::port::Inbox`], which writes it down together with its job; workers do everything else. The staff
-//! API ([`api`]) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports only.
+//! API ([`api`]) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports.
 //!
 //! Every request passes [`access`] (request id, span, metrics, time limit, panics, problem+json) and every
 //! error is an [`ApiError`].

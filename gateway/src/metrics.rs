@@ -16,8 +16,8 @@ use crate::app::App;
 pub const HTTP_REQUESTS: &str = "codex_k8s_http_requests_total";
 /// How long requests took, in seconds, by route template, method and status.
 pub const HTTP_DURATION: &str = "codex_k8s_http_request_duration_seconds";
-/// Webhook deliveries by outcome: `accepted`, `duplicate`, `ping`, a problem's code, or `abandoned` when the
-/// sender hung up or the time limit struck first.
+/// Webhook deliveries by outcome: `accepted`, `duplicate`, `ping`, a problem's code, or `abandoned` when it
+/// came to none: the sender hung up, the time limit struck, or the handler panicked.
 pub const WEBHOOK_DELIVERIES: &str = "codex_k8s_webhook_deliveries_total";
 /// Deliveries that waited for a worker when last asked.
 pub const WEBHOOK_BACKLOG: &str = "codex_k8s_webhook_backlog_jobs";
@@ -39,7 +39,8 @@ pub fn describe() {
     describe_gauge!(WEBHOOK_BACKLOG, "Deliveries waiting for a worker");
 }
 
-/// Counts an answered request. Labels are bounded: a route template or `unmatched`, a known method or `other`.
+/// Counts an answered request. Labels are bounded: a route template or `unmatched`, a known method or
+/// `other`.
 pub(crate) fn count_request(route: &str, method: &Method, status: StatusCode, took: Duration) {
     let method = match method.as_str() {
         "GET" => "GET",
@@ -84,7 +85,7 @@ impl Drop for WebhookOutcome {
     get,
     path = "/metrics",
     tag = "health",
-    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain"))
+    responses((status = 200, description = "Prometheus' text", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     (

@@ -122,6 +122,7 @@ pub(crate) fn rendered() -> Bytes {
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
+    operation_id = "describe",
     tag = "description",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
 )]

@@ -22,6 +22,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// No query string; any is refused.
+pub(crate) struct NoParams;
+
+impl<S: Sync> FromRequestParts<S> for NoParams {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match parts.uri.query() {
+            None | Some("") => Ok(Self),
+            Some(_) => Err(catalogue::QUERY_INVALID.with("no query parameters are expected here")),
+        }
+    }
+}
+
 /// The one path parameter.
 pub(crate) struct Id<T>(pub(crate) T);
 

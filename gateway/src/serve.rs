@@ -1,7 +1,7 @@
 //! The socket's side: accepts connections, bounds their number and their time, and drains at the end.
 //!
-//! Our own loop around hyper, since `axum::serve` bounds neither the time for a request's head nor the number of
-//! connections, and waits without end for those that never finish.
+//! Our own loop around hyper, since `axum::serve` bounds neither the time for a request's head nor the
+//! number of connections, and waits without end for those that never finish.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

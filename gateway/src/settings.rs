@@ -19,7 +19,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Memory that all webhook bodies in flight may take together, in bytes; above it 503. Default: 256 MiB.
     pub body_memory_bytes: usize,
-    /// A webhook body must have arrived within this time, else 408. Default: 8,000; GitHub gives up at 10,000.
+    /// A webhook body must have arrived within this time, else 408. Default: 8,000; GitHub gives up at
+    /// 10,000.
     pub body_read_timeout_ms: u64,
     /// A request's head must have arrived within this time, else the connection is closed; also how long an
     /// idle connection is kept. Default: 30,000.

@@ -146,7 +146,7 @@ mod tests {
         );
         assert_eq!(limit.admit(one, start + Duration::from_millis(100)), Ok(()));
         assert!(limit.admit(one, start + Duration::from_millis(100)).is_err());
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         assert_eq!(
             (0..5).filter(|_| limit.admit(one, later).is_ok()).count(),
             3,

@@ -2,7 +2,7 @@
 //!
 //! In this order, each step refusing what it can't take: source and backlog ([`crate::source_limit`],
 //! [`crate::backlog`]), the raw body ([`body`]), its signature ([`signature`]), and only then headers and
-//! payload ([`delivery`]). [`domain::port::Inbox::accept`] commits the delivery and its job; after that we answer.
+//! payload ([`delivery`]). [`domain::port::Inbox::accept`] commits the delivery and its job; then we answer.
 //! A worker takes it from there: `jobs/src/kinds/github_delivery.rs`.
 
 mod body;
@@ -79,15 +79,16 @@ impl IntoResponse for Receipt {
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/github",
+    operation_id = "receive_github_webhook",
     tag = "webhooks",
     params(
-        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the hex HMAC-SHA256 of the raw body"),
+        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the hex HMAC of the raw body"),
         ("X-GitHub-Delivery" = String, Header, description = "1 to 128 characters of `A-Z a-z 0-9 . _ -`"),
         ("X-GitHub-Event" = String, Header, description = "1 to 64 characters of `a-z 0-9 _`"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context to continue"),
     ),
     request_body(
-        description = "At most 25 MiB: a JSON object nested less than 128 deep, or a form with it as `payload`",
+        description = "At most 25 MiB: a JSON object less than 128 deep, or a form with it in `payload`",
         content(
             (serde_json::Value = "application/json"),
             (String = "application/x-www-form-urlencoded"),
@@ -118,13 +119,16 @@ pub(crate) async fn receive(State(app): State<Arc<App>>, request: Request) -> Re
 async fn take(app: &App, request: Request) -> Result<Receipt, ApiError> {
     if let Err(refusal) = admit(app, &request) {
         // Read what is on its way, so that the sender sees our answer rather than a reset connection.
-        body::discard_briefly(request.into_body()).await;
+        body::discard_briefly(request).await;
         return Err(refusal);
     }
     let (head, body) = request.into_parts();
     let received = body::receive(body, &head.headers, app).await?;
     let (delivery, _room) = verified(app, head.headers, received).await?;
     let (id, is_ping) = (delivery.id.clone(), delivery.event == "ping");
+    tracing::Span::current()
+        .record("delivery.id", id.as_str())
+        .record("delivery.event", &delivery.event);
     match app.ports.inbox.accept(delivery).await? {
         Accepted::New(job) => {
             let status = if is_ping {
@@ -144,7 +148,7 @@ async fn take(app: &App, request: Request) -> Result<Receipt, ApiError> {
             job_id: None,
         }),
         Accepted::BodyMismatch => {
-            tracing::warn!(delivery.id = %id, "a known delivery came with another body: a replay, or a forgery");
+            tracing::warn!("a known delivery came with another body: a replay, or a forgery");
             let detail = format!("delivery {id} is known with another body; nothing was changed");
             Err(catalogue::DELIVERY_BODY_MISMATCH.with(detail))
         }

@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use super::page::{self, Page};
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
-use crate::query::{Id, Limit, Name, Params};
+use crate::query::{Id, Limit, Name, NoParams, Params};
 use crate::staff;
 use view::{Delivery, DeliveryLine, DeliveryStatus, ReplayDone};
 
@@ -92,6 +92,7 @@ fn position(text: &str) -> Option<(DateTime<Utc>, DeliveryId)> {
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Id(id): Id<DeliveryId>,
+    _: NoParams,
 ) -> Result<Json<Delivery>, ApiError> {
     app.ports
         .deliveries

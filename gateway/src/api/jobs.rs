@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::page::{self, Page};
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
-use crate::query::{Id, Limit, Name, Params};
+use crate::query::{Id, Limit, Name, NoParams, Params};
 use crate::staff;
 use view::{Job, JobLine, JobState, QueueCounts};
 
@@ -80,7 +80,10 @@ pub(crate) async fn list(
         (status = 200, description = "A line per queue", body = Vec<QueueCounts>),
     )
 )]
-pub(crate) async fn counts(State(app): State<Arc<App>>) -> Result<Json<Vec<QueueCounts>>, ApiError> {
+pub(crate) async fn counts(
+    State(app): State<Arc<App>>,
+    _: NoParams,
+) -> Result<Json<Vec<QueueCounts>>, ApiError> {
     let counts = app.ports.jobs.counts().await?;
     Ok(Json(counts.into_iter().map(QueueCounts::from).collect()))
 }
@@ -97,7 +100,11 @@ pub(crate) async fn counts(State(app): State<Arc<App>>) -> Result<Json<Vec<Queue
         (status = 200, description = "The job", body = Job),
     )
 )]
-pub(crate) async fn show(State(app): State<Arc<App>>, Id(id): Id<JobId>) -> Result<Json<Job>, ApiError> {
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Id(id): Id<JobId>,
+    _: NoParams,
+) -> Result<Json<Job>, ApiError> {
     app.ports
         .jobs
         .get(id)
@@ -138,7 +145,11 @@ pub(crate) enum JobResult {
         (status = 409, description = "Its state does not allow it"),
     )
 )]
-pub(crate) async fn retry(State(app): State<Arc<App>>, Id(id): Id<JobId>) -> Result<Response, ApiError> {
+pub(crate) async fn retry(
+    State(app): State<Arc<App>>,
+    Id(id): Id<JobId>,
+    _: NoParams,
+) -> Result<Response, ApiError> {
     acted(id, "retry", app.ports.jobs.retry(id, &staff::actor()).await?)
 }
 
@@ -156,7 +167,11 @@ pub(crate) async fn retry(State(app): State<Arc<App>>, Id(id): Id<JobId>) -> Res
         (status = 409, description = "Its state does not allow it"),
     )
 )]
-pub(crate) async fn cancel(State(app): State<Arc<App>>, Id(id): Id<JobId>) -> Result<Response, ApiError> {
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    Id(id): Id<JobId>,
+    _: NoParams,
+) -> Result<Response, ApiError> {
     acted(id, "cancel", app.ports.jobs.cancel(id, &staff::actor()).await?)
 }
 

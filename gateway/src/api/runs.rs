@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use super::page::{self, Page};
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
-use crate::query::{Id, Limit, Name, Params};
+use crate::query::{Id, Limit, Name, NoParams, Params};
 use view::{LogPage, Run, RunLine, RunStatus};
 
 /// Which runs to list.
@@ -74,7 +74,11 @@ pub(crate) async fn list(
         (status = 200, description = "The run", body = Run),
     )
 )]
-pub(crate) async fn show(State(app): State<Arc<App>>, Id(id): Id<RunId>) -> Result<Json<Run>, ApiError> {
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Id(id): Id<RunId>,
+    _: NoParams,
+) -> Result<Json<Run>, ApiError> {
     let run = app.ports.runs.get(id).await?.ok_or_else(|| unknown(id))?;
     let events = app.ports.runs.events(id).await?;
     Ok(Json(Run::new(run, events)))

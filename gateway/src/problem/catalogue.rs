@@ -43,8 +43,8 @@ catalogue! {
     PATH_INVALID = BAD_REQUEST, "path_invalid", "The path is not as documented";
     CURSOR_INVALID = BAD_REQUEST, "cursor_invalid", "The cursor is none of ours";
     BODY_INCOMPLETE = BAD_REQUEST, "body_incomplete", "The body ended too early";
-    DELIVERY_HEADER_INVALID = BAD_REQUEST, "delivery_header_invalid", "X-GitHub-Delivery is missing or malformed";
-    EVENT_HEADER_INVALID = BAD_REQUEST, "event_header_invalid", "X-GitHub-Event is missing or malformed";
+    DELIVERY_HEADER_INVALID = BAD_REQUEST, "delivery_header_invalid", "X-GitHub-Delivery is not usable";
+    EVENT_HEADER_INVALID = BAD_REQUEST, "event_header_invalid", "X-GitHub-Event is not usable";
     JSON_INVALID = BAD_REQUEST, "json_invalid", "The payload is not a complete JSON object";
     FORM_INVALID = BAD_REQUEST, "form_invalid", "The form has no readable `payload` field";
     SIGNATURE_MISSING = UNAUTHORIZED, "signature_missing", "The delivery is not signed";

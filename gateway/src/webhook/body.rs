@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use futures::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
@@ -71,38 +72,40 @@ enum Refused {
 pub(crate) async fn receive(body: Body, headers: &HeaderMap, app: &App) -> Result<Received, ApiError> {
     let limit = app.settings.max_body_bytes;
     let read_within = Duration::from_millis(app.settings.body_read_timeout_ms);
-    let declared = headers
+    let deadline = Instant::now() + read_within;
+    let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok());
     let mut room = Room::new(&app.body_room_kib);
     let mut frames = body.into_data_stream();
-    let read = timeout(read_within, async {
-        let read = fill(&mut frames, declared, limit, &mut room).await;
-        if let Err(Refused::TooLarge | Refused::NoRoom) = read {
-            discard(&mut frames, DISCARD_BYTES).await;
-        }
-        read
-    });
-    match read.await {
-        Ok(Ok(bytes)) => Ok(Received { bytes, room }),
-        Ok(Err(Refused::TooLarge)) => {
-            Err(catalogue::BODY_TOO_LARGE.with(format!("a body may have at most {limit} bytes")))
-        }
-        Ok(Err(Refused::NoRoom)) => Err(catalogue::BODY_MEMORY_FULL
-            .with("the bodies in flight take all the memory that is meant for them; come again")
-            .retry_after_s(2)),
-        Ok(Err(Refused::Broken(error))) => Err(catalogue::BODY_INCOMPLETE
-            .with("the body is not complete")
-            .because(error.to_string())),
-        Err(_) if declared.is_some_and(|bytes: usize| bytes > limit) => {
-            Err(catalogue::BODY_TOO_LARGE.with(format!("a body may have at most {limit} bytes")))
-        }
+    let refused = match timeout_at(deadline, fill(&mut frames, length, limit, &mut room)).await {
+        Ok(Ok(bytes)) => return Ok(Received { bytes, room }),
+        Ok(Err(refused)) => refused,
         Err(_) => {
             let detail = format!("the body must arrive within {} ms", read_within.as_millis());
-            Err(catalogue::BODY_SLOW.with(detail))
+            return Err(catalogue::BODY_SLOW.with(detail));
         }
+    };
+    drop(room);
+    if !waits_for_leave(headers) && !matches!(refused, Refused::Broken(_)) {
+        // Whether it was all of it or not makes no difference to the answer.
+        let _ = timeout_at(deadline, discard(&mut frames, DISCARD_BYTES)).await;
     }
+    Err(match refused {
+        Refused::TooLarge => catalogue::BODY_TOO_LARGE.with(format!("a body may have at most {limit} bytes")),
+        Refused::NoRoom => catalogue::BODY_MEMORY_FULL
+            .with("the bodies in flight take all the memory that is meant for them; come again")
+            .retry_after_s(2),
+        Refused::Broken(error) => catalogue::BODY_INCOMPLETE
+            .with("the body is not complete")
+            .because(error.to_string()),
+    })
+}
+
+/// A sender that asked for leave (`Expect: 100-continue`) sends nothing before we read.
+fn waits_for_leave(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::EXPECT)
 }
 
 async fn fill<S>(
@@ -146,8 +149,10 @@ where
 }
 
 /// Reads what is on its way of a request that is refused anyway.
-pub(crate) async fn discard_briefly(body: Body) {
-    let mut frames = body.into_data_stream();
-    // Whether it was all of it or not makes no difference to the answer.
-    let _ = timeout(BRIEF_DISCARD, discard(&mut frames, BRIEF_DISCARD_BYTES)).await;
+pub(crate) async fn discard_briefly(request: Request) {
+    if !waits_for_leave(request.headers()) {
+        let mut frames = request.into_body().into_data_stream();
+        // Whether it was all of it or not makes no difference to the answer.
+        let _ = timeout(BRIEF_DISCARD, discard(&mut frames, BRIEF_DISCARD_BYTES)).await;
+    }
 }

@@ -1,8 +1,8 @@
 //! A glance at the payload: that it is one complete JSON object, and the few members that the ledger shows.
 //!
-//! One pass and no tree. Whatever passes can be read by `serde_json` again later: UTF-8, sound escapes, numbers in
-//! range, nested less than 128 deep (serde_json's own limit, kept by walking down since skipping a value
-//! would not count).
+//! One pass and no tree. Whatever passes can be read by `serde_json` again later: UTF-8, sound escapes,
+//! numbers in range, nested less than 128 deep (serde_json's own limit, kept by walking down since skipping
+//! a value would not count).
 
 use std::fmt;
 
@@ -147,21 +147,17 @@ impl<'a> Visitor<'_> for Name<'a, '_> {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn what_the_ledger_shows() {
-        let payload = r#"{"action":"labeled","issue":{"action":"no","sender":{"login":"no"},"n":[1,-2.5e3,null,true,{}]},
+        let payload = r#"{"action":"labeled","issue":{"action":"no","sender":{"login":"no"},"n":[1,-2e3]},
             "repository":{"name":"b","owner":{"login":"no","full_name":"no"},"full_name":"a/b"},
             "sender":{"id":1,"login":"ann\u00e9"}}"#;
         assert_eq!(
             glance(payload.as_bytes()).unwrap(),
             Glance {
-                action: text("labeled"),
-                repository: text("a/b"),
-                sender: text("anné")
+                action: Some("labeled".to_owned()),
+                repository: Some("a/b".to_owned()),
+                sender: Some("anné".to_owned())
             }
         );
     }
@@ -198,7 +194,7 @@ mod tests {
             r#"{"a":1}x"#,
             "{}{}",
             r#"{"a":1,}"#,
-            r#"{'a':1}"#,
+            "{'a':1}",
             r#"{"a":NaN}"#,
             r#"{"a":1e999}"#,
             r#"{"a":"\ud800"}"#,

@@ -36,8 +36,9 @@ impl Verifier {
         if bool::from(good) {
             Ok(())
         } else {
-            Err(catalogue::SIGNATURE_MISMATCH
-                .with("no active secret makes this signature; compare the secret in the repository's webhook settings"))
+            Err(catalogue::SIGNATURE_MISMATCH.with(
+                "no active secret makes this signature; compare the one in the repository's webhook settings",
+            ))
         }
     }
 }

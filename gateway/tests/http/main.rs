@@ -1,5 +1,10 @@
-//! The gateway over HTTP, on fakes of its ports: in process where that is enough, over a real socket where time,
-//! breaking connections or draining matter.
+//! The gateway over HTTP, on fakes of its ports: in process where that is enough, over a real socket where
+//! time, breaking connections or draining matter.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
 
 mod client;
 mod description;

@@ -1,5 +1,6 @@
 //! The gateway over a real socket: slow, broken and oversized bodies, connections, draining.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ async fn serve(settings: Settings) -> Served {
 fn head(id: &str, signed: &[u8], length: usize) -> String {
     let mut head = format!("POST {PATH} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
     for (name, value) in headers(id, "issues", signed) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     head + "\r\n"
 }
@@ -176,6 +177,20 @@ async fn an_oversized_body_is_413_even_to_a_sender_that_writes_it_all_first() {
     let (status, text) = answer(&mut chunked).await;
     assert_eq!(status, 413, "{text}");
     assert!(served.world.inbox.accepted().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_asks_for_leave_is_refused_before_it_sends() {
+    let served = serve(Settings {
+        max_body_bytes: 1024 * 1024,
+        ..settings()
+    })
+    .await;
+    let mut stream = connect(&served).await;
+    let head = head("d-1", b"", 12 * 1024 * 1024).replace("host: test", "host: test\r\nexpect: 100-continue");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (status, text) = answer(&mut stream).await;
+    assert_eq!(status, 413, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -256,6 +256,10 @@ async fn bad_input_is_told_what_is_allowed() {
         ("jobs?queue=a%00b", "query_invalid", "control characters"),
         ("jobs?before=5", "cursor_invalid", "`next`"),
         ("jobs?before=eA", "cursor_invalid", "`next`"),
+        ("jobs/counts?queue=runs", "query_invalid", "no query parameters"),
+        ("jobs/1?full=true", "query_invalid", "no query parameters"),
+        ("runs/1?full=true", "query_invalid", "no query parameters"),
+        ("deliveries/d-1?full=true", "query_invalid", "no query parameters"),
         ("jobs/x", "path_invalid", "invalid digit"),
         ("jobs/99999999999999999999", "path_invalid", "too large"),
         ("runs?status=done", "query_invalid", "expected one of `pending`"),
@@ -272,6 +276,13 @@ async fn bad_input_is_told_what_is_allowed() {
         let (got, detail) = world.staff(Method::GET, path).await.problem(400);
         assert_eq!(got, code, "{path}");
         assert!(detail.contains(told), "{path}: {detail}");
+    }
+    for path in ["jobs/1/retry?force=true", "jobs/1/cancel?force=true"] {
+        assert_eq!(
+            world.staff(Method::POST, path).await.code(400),
+            "query_invalid",
+            "{path}"
+        );
     }
     for path in ["deliveries/d-1/replay", "deliveries/d-1/replay?dry_run=1"] {
         let (code, detail) = world.staff(Method::POST, path).await.problem(400);

@@ -1,5 +1,5 @@
-//! [`JobDesk`], [`RunDesk`] and [`DeliveryDesk`] in memory: filled by the test, filtered and paged like the real
-//! ones, every change noted with who asked for it.
+//! [`JobDesk`], [`RunDesk`] and [`DeliveryDesk`] in memory: filled by the test, filtered and paged like the
+//! real ones, every change noted with who asked for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
