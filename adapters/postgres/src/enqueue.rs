@@ -28,7 +28,7 @@ fn translate(job: NewJob) -> queue::NewJob {
     if let Some(unique) = job.unique {
         let on_conflict = match unique.on_conflict {
             OnConflict::Keep => queue::OnConflict::Keep,
-            OnConflict::Replace => queue::OnConflict::Replace,
+            OnConflict::Replace => queue::OnConflict::Hasten,
         };
         translated = translated.unique(clean(&unique.key), on_conflict);
     }

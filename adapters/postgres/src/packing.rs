@@ -47,7 +47,15 @@ mod tests {
     #[test]
     fn every_byte_comes_back() {
         let repetitive = br#"{"url":"https://api.github.com/repos/a/b"}"#.repeat(100);
-        let scrambled: Vec<u8> = (0..2_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let mut noise = 88_172_645_463_325_252_u64;
+        let scrambled: Vec<u8> = std::iter::repeat_with(|| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        })
+        .take(2_000)
+        .collect();
         for (payload, encoding) in
             [(Vec::new(), PLAIN), (b"{}\0\xff".to_vec(), PLAIN), (repetitive, LZ4), (scrambled, PLAIN)]
         {
