@@ -8,6 +8,8 @@
 
 mod client;
 mod description;
+mod examples;
+mod log;
 mod socket;
 mod staff;
 mod staff_rows;

@@ -1,0 +1,118 @@
+//! What the log says: one line per request, that of people and errors at INFO and above, webhooks below; the
+//! cause of an error and nothing secret.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use axum::http::Method;
+use tracing::Level;
+use tracing::subscriber::DefaultGuard;
+
+use crate::client::{LABELED, delivery, post};
+use crate::world::{SECRET, TOKEN, World, world};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn kept(level: Level) -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines since last asked.
+    fn lines(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// The one line that a request leaves.
+async fn one(world: &World, log: &Log, request: axum::http::Request<axum::body::Body>) -> String {
+    world.ask(request).await;
+    let [line] = log.lines().try_into().expect("one line");
+    line
+}
+
+#[tokio::test]
+async fn levels_and_causes() {
+    let (log, _guard) = Log::kept(Level::INFO);
+    let world = world();
+    world.ask(delivery("d-1", "issues", LABELED)).await;
+    world.get("/readyz").await;
+    assert!(log.lines().is_empty(), "nothing of what goes well and often");
+
+    world.staff(Method::GET, "jobs").await;
+    let [line] = log.lines().try_into().expect("one line");
+    for part in [
+        " INFO ",
+        "http.route=\"/api/v1/staff/jobs\"",
+        "http.status=200",
+        "duration_ms=",
+        "request.id=",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+
+    let line = one(&world, &log, post(&[], LABELED)).await;
+    assert!(
+        line.contains(" INFO ") && line.contains("signature_missing"),
+        "{line}"
+    );
+
+    world.inbox.fail_with_unavailable(true);
+    let line = one(&world, &log, delivery("d-2", "issues", LABELED)).await;
+    for part in [" WARN ", "delivery.id=\"d-2\"", "connection refused by 10.0.0.1"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+
+    world.inbox.fail_with_unavailable(false);
+    world.inbox.panic_on_accept(true);
+    let line = one(&world, &log, delivery("d-3", "issues", LABELED)).await;
+    assert!(
+        line.contains("ERROR ") && line.contains("panic: the fake was told to panic"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_secret_at_any_level() {
+    let (log, _guard) = Log::kept(Level::TRACE);
+    let world = world();
+    world.ask(delivery("d-1", "issues", LABELED)).await;
+    world.ask(delivery("d-1", "issues", "{}")).await;
+    world.ask(post(&[], "a body of a stranger")).await;
+    world.staff(Method::GET, "jobs").await;
+    let lines = log.lines();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("DEBUG") && line.contains("delivery.id=\"d-1\"")),
+        "{lines:#?}"
+    );
+    for secret in [SECRET, TOKEN, "sha256=", "run:dev", "a body of a stranger"] {
+        assert!(
+            !lines.iter().any(|line| line.contains(secret)),
+            "{secret} in {lines:#?}"
+        );
+    }
+}
