@@ -2,11 +2,16 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::dev::exec::Exec;
+use crate::bench::Bench;
+use crate::config::variables;
+use crate::dev::Dev;
+use crate::process::{gateway, worker};
+use crate::simulate::Webhook;
+use crate::staff::{Deliveries, Jobs, Runs};
 
 /// Runs AI agents in Kubernetes when GitHub asks for it.
 #[derive(Debug, Parser)]
-#[command(name = "codex-k8s", version, arg_required_else_help = true)]
+#[command(name = "codex-k8s", version, arg_required_else_help = true, after_long_help = variables::table())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -17,19 +22,22 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the whole product on this machine
     Dev(Dev),
-}
-
-/// Arguments of `dev`.
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Dev {
-    #[command(subcommand)]
-    pub(crate) command: Option<DevCommand>,
-}
-
-/// Parts of `dev` that stand alone.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DevCommand {
-    /// Runs a command beside a throw-away PostgreSQL (its URL is in CODEX_K8S_TEST_DATABASE_URL)
-    Exec(Exec),
+    /// Receives webhooks and serves the staff API
+    Gateway(gateway::Arguments),
+    /// Runs jobs
+    Worker(worker::Arguments),
+    /// Brings the database's schema up to date
+    Migrate,
+    /// Shows and steers jobs
+    Jobs(Jobs),
+    /// Shows runs and what their agents wrote
+    Runs(Runs),
+    /// Shows webhook deliveries and replays them
+    Deliveries(Deliveries),
+    /// Sends webhooks as GitHub would
+    Webhook(Webhook),
+    /// Measures
+    Bench(Bench),
+    /// Does a run's work; runs inside its pod
+    Agent,
 }

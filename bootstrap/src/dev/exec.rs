@@ -33,7 +33,9 @@ pub(crate) async fn run(exec: Exec) -> Result<ExitCode> {
     // A terminal sends Ctrl-C to the command too: it ends by itself, and the server is stopped after it.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut running = command.spawn().with_context(|| format!("can't run `{program}`: is it installed?"))?;
+    let mut running = command
+        .spawn()
+        .with_context(|| format!("can't run `{program}`: is it installed?"))?;
     let status = loop {
         tokio::select! {
             status = running.wait() => break status?,
@@ -49,6 +51,7 @@ pub(crate) async fn run(exec: Exec) -> Result<ExitCode> {
 
 async fn start() -> Result<Server> {
     let installation =
-        tokio::task::spawn_blocking(|| Installation::ensure(&|line| eprintln!("codex-k8s: {line}"))).await??;
+        tokio::task::spawn_blocking(|| Installation::ensure(&|line| eprintln!("codex-k8s: {line}")))
+            .await??;
     Server::throwaway(&installation, Settings::throwaway()).await
 }

@@ -1,0 +1,138 @@
+//! GitHub and Kubernetes where no real ones are configured: the simulators, in this process, with their state
+//! kept in the data directory.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use testkit::{github, kubernetes};
+
+use super::state::Simulated;
+use super::{DEMO_ISSUES, DEMO_REPOSITORY};
+
+/// The image whose command is this program's `agent`.
+pub(super) const AGENT_IMAGE: &str = "codex-k8s/agent:dev";
+/// How often the simulated cluster is written down: what happened since is lost if `dev` is killed.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// The simulated GitHub, with the demo repository and its issues.
+pub(super) async fn start_github(
+    data_dir: &Path,
+    address: SocketAddr,
+    token: &str,
+) -> Result<github::Simulator> {
+    let github = github::Simulator::builder()
+        .listen(address)
+        .account("codex-k8s", token)
+        .repository(DEMO_REPOSITORY)
+        .state_file(data_dir.join("github.json"))
+        .start()
+        .await?;
+    for number in 1..=DEMO_ISSUES {
+        if !github.has_issue(DEMO_REPOSITORY, number) {
+            let title = format!("Spelling error in the README file ({number})");
+            github.add_issue(
+                DEMO_REPOSITORY,
+                number,
+                &title,
+                "It looks like you accidentally spelled 'commit' with two 't's.",
+                &[],
+            )?;
+        }
+    }
+    Ok(github)
+}
+
+/// The simulated cluster.
+pub(super) struct Kubernetes {
+    simulator: kubernetes::Simulator,
+    file: PathBuf,
+    saved: Option<Value>,
+}
+
+impl Kubernetes {
+    pub(super) async fn start(data_dir: &Path, address: SocketAddr, token: &str) -> Result<Self> {
+        let program = std::env::current_exe().context("can't find this program")?;
+        let program = program.to_str().context("the path of this program isn't UTF-8")?;
+        let mut builder = kubernetes::Simulator::builder()
+            .address(address)
+            .token(token)
+            .with_own_path_dir()?
+            .image_command(AGENT_IMAGE, &[program, "agent"]);
+        let file = data_dir.join("kubernetes.json");
+        let saved: Option<Value> = match std::fs::read(&file) {
+            Ok(text) => Some(serde_json::from_slice(&text).with_context(|| {
+                format!(
+                    "{} isn't a state of the simulated Kubernetes: remove it to begin anew",
+                    file.display()
+                )
+            })?),
+            Err(_) => None,
+        };
+        if let Some(snapshot) = &saved {
+            builder = builder.restore(snapshot.clone());
+        }
+        let simulator = builder.start().await?;
+        write_private(&data_dir.join("kubeconfig"), simulator.kubeconfig().as_bytes())?;
+        Ok(Self {
+            simulator,
+            file,
+            saved,
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> Simulated {
+        Simulated {
+            url: self.simulator.url(),
+            token: self.simulator.token().to_owned(),
+        }
+    }
+
+    /// Writes it down now and then, for ever.
+    pub(super) async fn keep_saved(&mut self) {
+        loop {
+            tokio::time::sleep(SAVE_EVERY).await;
+            if let Err(error) = self.save() {
+                tracing::warn!(%error, "the simulated Kubernetes can't keep its state");
+            }
+        }
+    }
+
+    /// Ends it, with its state written down.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        let saved = self.save();
+        self.simulator.stop().await;
+        saved
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let snapshot = self.simulator.snapshot();
+        if self.saved.as_ref() == Some(&snapshot) {
+            return Ok(());
+        }
+        let fresh = self.file.with_extension("json.new");
+        write_private(&fresh, &serde_json::to_vec(&snapshot)?)?;
+        std::fs::rename(&fresh, &self.file)
+            .with_context(|| format!("can't write {}", self.file.display()))?;
+        self.saved = Some(snapshot);
+        Ok(())
+    }
+}
+
+fn write_private(file: &Path, text: &[u8]) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let open = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file);
+    Ok(open
+        .with_context(|| format!("can't write {}", file.display()))?
+        .write_all(text)?)
+}

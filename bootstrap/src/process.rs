@@ -1,0 +1,10 @@
+//! The long-running processes, gateway and worker, and what both need: logging, metrics, signals, a database.
+
+mod database;
+pub(crate) mod gateway;
+mod health;
+pub(crate) mod migrate;
+pub(crate) mod observe;
+mod payloads;
+pub(crate) mod signals;
+pub(crate) mod worker;
