@@ -1,11 +1,11 @@
 //! HTTP ingress: GitHub's webhook, the staff API, health, metrics, OpenAPI.
 //!
-//! The first stage of the flow: [`webhook`] proves that a delivery is genuine and hands it to
+//! The first stage of the flow: `webhook` proves that a delivery is genuine and hands it to
 //! [`domain::port::Inbox`], which writes it down together with its job; workers do everything else. The staff
-//! API ([`api`]) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports.
+//! API (`api`) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports.
 //!
-//! Every request passes [`access`] (request id, span, metrics, time limit, panics, problem+json) and every
-//! error is an [`ApiError`].
+//! Every request passes `access` (request id, span, metrics, time limit, panics, problem+json) and every
+//! error is an `ApiError`.
 
 mod access;
 mod api;
@@ -26,5 +26,4 @@ mod webhook;
 
 pub use app::{Gateway, Ports};
 pub use openapi::openapi;
-pub use problem::{ApiError, Kind, Problem};
 pub use settings::{MIN_SECRET_BYTES, RateLimit, Settings, SettingsError};

@@ -14,11 +14,11 @@ use domain::port::PortError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use catalogue::Kind;
+pub(crate) use catalogue::Kind;
 
 /// An error to answer with. Printed to the caller: kind, detail. Kept for our log: the cause.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     kind: &'static Kind,
     detail: Cow<'static, str>,
     retry_after_s: Option<u64>,
@@ -27,7 +27,7 @@ pub struct ApiError {
 
 /// The body of every error: RFC 9457 problem details.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Names the kind of problem, `urn:codex-k8s:problem:<code>`.
     #[serde(rename = "type")]
     kind: String,
@@ -47,7 +47,7 @@ pub struct Problem {
 
 impl ApiError {
     /// An error of this kind; `detail` is for the caller and must hold nothing secret.
-    pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -57,24 +57,24 @@ impl ApiError {
     }
 
     /// Tells the caller to come again after so many seconds.
-    pub fn retry_after_s(mut self, seconds: u64) -> Self {
+    pub(crate) fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
     /// Keeps what our log should know and the caller should not.
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
+    pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
     /// The stable name of its kind.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         self.kind.code
     }
 
     /// The HTTP status.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.kind.status
     }
 

@@ -8,13 +8,13 @@ use super::ApiError;
 
 /// A kind of problem.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// For programs; stable.
-    pub code: &'static str,
+    pub(crate) code: &'static str,
     /// The HTTP status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// For people; the same at each occurrence.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Whether the answer names the bearer scheme.
     pub(crate) bearer: bool,
 }
