@@ -236,6 +236,12 @@ fn unchangeable(resource: &Resource, object: &Value, old: &Value, causes: &mut V
             fixed("spec.completionMode");
             if old["spec"]["suspend"] != true {
                 fixed("spec.template");
+            } else if fixed_while_suspended(object) != fixed_while_suspended(old) {
+                causes.push(Cause::invalid(
+                    "spec.template",
+                    &object["spec"]["template"],
+                    "field is immutable",
+                ));
             }
         }
         "RoleBinding" | "ClusterRoleBinding" if object["roleRef"] != old["roleRef"] => {
@@ -297,4 +303,22 @@ fn pod_without_changeable(spec: &Value) -> Value {
         members.remove(field);
     }
     spec
+}
+
+/// What can't be changed in the template of a Job that doesn't run yet: all but where and how large.
+fn fixed_while_suspended(job: &Value) -> Value {
+    let mut template = job["spec"]["template"].clone();
+    let metadata = object::members(&mut template["metadata"]);
+    metadata.remove("labels");
+    metadata.remove("annotations");
+    let spec = object::members(&mut template["spec"]);
+    for field in ["affinity", "nodeSelector", "tolerations", "schedulingGates"] {
+        spec.remove(field);
+    }
+    if let Some(containers) = spec.get_mut("containers").and_then(Value::as_array_mut) {
+        containers.iter_mut().for_each(|container| {
+            object::members(container).remove("resources");
+        });
+    }
+    template
 }
