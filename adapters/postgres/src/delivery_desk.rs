@@ -115,7 +115,18 @@ impl DeliveryDesk for Store {
         dry_run: bool,
         by: &FlowActor,
     ) -> Result<Option<Replay>, PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        // The queue is asked before there is a transaction: it answers on a connection of its own.
+        let seen = sqlx::query_scalar!("select job_id from platform.delivery where id = $1", id.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(db)?;
+        let Some(seen) = seen else { return Ok(None) };
+        if let Some(job_id) = seen
+            && self.is_open(job_id).await?
+        {
+            return Ok(Some(Replay::StillOpen { job_id: JobId(job_id) }));
+        }
+        let mut tx = self.begin().await?;
         let row = sqlx::query!(
             r#"select d.job_id, exists (
                 select from platform.delivery_payload p
@@ -128,8 +139,9 @@ impl DeliveryDesk for Store {
         .await
         .map_err(db)?;
         let Some(row) = row else { return Ok(None) };
-        if let Some(job_id) = row.job_id
-            && self.is_open(job_id).await?
+        // Somebody else replayed it since we looked.
+        if row.job_id != seen
+            && let Some(job_id) = row.job_id
         {
             return Ok(Some(Replay::StillOpen { job_id: JobId(job_id) }));
         }

@@ -2,12 +2,38 @@
 
 use std::time::Duration;
 
-use domain::job::{NewJob, OnConflict};
+use domain::job::{GithubDelivery, IssueComment, JobArgs, NewJob, OnConflict, RunObserve, RunReport, RunStart};
+use domain::port::PortError;
 use queue::Queue;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::error::Error;
+use crate::Store;
+use crate::error::{Error, db};
 use crate::text::{clean, clean_json};
+
+/// The kinds that follow from what is recorded here, with their queues.
+const KINDS: [(&str, &str); 5] = [
+    (GithubDelivery::QUEUE, GithubDelivery::KIND),
+    (IssueComment::QUEUE, IssueComment::KIND),
+    (RunObserve::QUEUE, RunObserve::KIND),
+    (RunReport::QUEUE, RunReport::KIND),
+    (RunStart::QUEUE, RunStart::KIND),
+];
+
+impl Store {
+    /// Begins a transaction. The queue has met every kind before the first one: it asks for a kind's number on
+    /// another connection, which transactions that hold all of them would wait for in vain.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, PortError> {
+        let prepared = self.kinds_known.get_or_try_init(|| async {
+            for (queue, kind) in KINDS {
+                self.queue.prepare(queue, kind).await?;
+            }
+            Ok::<(), queue::Error>(())
+        });
+        prepared.await.map_err(db)?;
+        self.pool.begin().await.map_err(db)
+    }
+}
 
 /// Enqueues jobs in the caller's transaction; the answers' identifiers stand in the order of the jobs.
 pub(crate) async fn enqueue(

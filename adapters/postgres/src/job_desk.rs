@@ -55,10 +55,11 @@ impl JobDesk for Store {
     }
 
     async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let Some(row) = self.steered(id).await? else { return Ok(JobAction::NotFound) };
+        let mut tx = self.begin().await?;
         let action = self.queue.retry(&mut tx, id.0).await.map_err(db)?;
         if action == Action::Done {
-            self.audit(&mut tx, id, "job.retried", by).await.map_err(db)?;
+            audit(&mut tx, row, "job.retried", by).await.map_err(db)?;
         }
         tx.commit().await.map_err(db)?;
         Ok(outcome(action))
@@ -70,10 +71,11 @@ impl JobDesk for Store {
             FlowActor::Agent(role) => format!("cancelled by the agent {role}"),
             FlowActor::System => "cancelled by the platform".to_owned(),
         };
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let Some(row) = self.steered(id).await? else { return Ok(JobAction::NotFound) };
+        let mut tx = self.begin().await?;
         let action = self.queue.cancel(&mut tx, id.0, &crate::text::clean(&reason)).await.map_err(db)?;
         if matches!(action, Action::Done | Action::Requested) {
-            self.audit(&mut tx, id, "job.cancelled", by).await.map_err(db)?;
+            audit(&mut tx, row, "job.cancelled", by).await.map_err(db)?;
         }
         tx.commit().await.map_err(db)?;
         Ok(outcome(action))
@@ -89,24 +91,21 @@ impl Store {
         }))
     }
 
-    /// Records that somebody steered a job, under what the job belongs to, else under its own number.
-    async fn audit(
-        &self,
-        tx: &mut PgConnection,
-        id: JobId,
-        kind: &'static str,
-        by: &FlowActor,
-    ) -> Result<(), Error> {
-        let row = self.queue.get(id.0).await?.map(|(row, _)| row);
-        let cause = row.as_ref().and_then(|row| row.correlation_id.clone());
-        let correlation_id = cause
-            .and_then(|text| CorrelationId::new(text).ok())
-            .map_or_else(|| CorrelationId::new(format!("job-{id}")), Ok)
-            .map_err(|e| Error::Unreadable(e.to_string()))?;
-        let job_kind = row.map(|row| row.kind);
-        let data = json!({ "job_id": id, "kind": job_kind });
-        flow::append(tx, FlowEvent { correlation_id, run: None, kind, actor: by.clone(), data }).await
+    /// The job's line, for the audit: read before there is a transaction, on a connection of its own.
+    async fn steered(&self, id: JobId) -> Result<Option<JobRow>, PortError> {
+        Ok(self.queue.get(id.0).await.map_err(db)?.map(|(row, _)| row))
     }
+}
+
+/// Records that somebody steered a job, under what the job belongs to, else under its own number.
+async fn audit(tx: &mut PgConnection, row: JobRow, kind: &'static str, by: &FlowActor) -> Result<(), Error> {
+    let correlation_id = row
+        .correlation_id
+        .and_then(|text| CorrelationId::new(text).ok())
+        .map_or_else(|| CorrelationId::new(format!("job-{}", row.id)), Ok)
+        .map_err(|e| Error::Unreadable(e.to_string()))?;
+    let data = json!({ "job_id": row.id, "kind": row.kind });
+    flow::append(tx, FlowEvent { correlation_id, run: None, kind, actor: by.clone(), data }).await
 }
 
 fn summary(row: JobRow) -> JobSummary {

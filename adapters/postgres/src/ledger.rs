@@ -50,7 +50,7 @@ impl Ledger for Store {
                 return Err(refused("a delivery is settled as processed or ignored, not as accepted"));
             }
         };
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let mut tx = self.begin().await?;
         let changed = sqlx::query_scalar!(
             r#"with old as (
                 select status, reason, run_id from platform.delivery where id = $1 for no key update)

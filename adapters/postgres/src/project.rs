@@ -21,7 +21,7 @@ impl Store {
         slots: i32,
         repository: &RepositoryName,
     ) -> Result<Repository, PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let mut tx = self.begin().await?;
         let project_id = sqlx::query_scalar!(
             "insert into platform.project as p (slug, slots) values ($1, $2)
              on conflict (slug) do update set slots = excluded.slots returning id",

@@ -81,7 +81,7 @@ impl RunStore for Store {
     }
 
     async fn set_comment(&self, id: RunId, comment: CommentId) -> Result<(), PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let mut tx = self.begin().await?;
         let changed = sqlx::query_scalar!(
             "update runs.run set comment_id = $2 where id = $1 and comment_id is distinct from $2
             returning correlation_id",
@@ -105,14 +105,14 @@ impl RunStore for Store {
     }
 
     async fn record(&self, event: FlowEvent) -> Result<(), PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let mut tx = self.begin().await?;
         flow::append_once(&mut tx, event).await.map_err(db)?;
         tx.commit().await.map_err(db)
     }
 
     /// A hint about a run that has ended or that there isn't asks for nothing.
     async fn hint(&self, id: RunId) -> Result<(), PortError> {
-        let mut tx = self.pool.begin().await.map_err(db)?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query!("select status, correlation_id from runs.run where id = $1", id.0)
             .fetch_optional(&mut *tx)
             .await

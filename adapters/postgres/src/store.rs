@@ -1,12 +1,14 @@
 //! The store: a pool of connections, and the queue that shares it.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::port::PortError;
 use queue::Queue;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
+use tokio::sync::OnceCell;
 
 use crate::Options;
 use crate::error::{DATABASE, db};
@@ -22,6 +24,8 @@ pub struct Store {
     pub(crate) queue: Queue,
     pub(crate) connect_options: PgConnectOptions,
     pub(crate) intake: Intake,
+    /// Set once the queue has met the kinds that are enqueued here; see [`Store::begin`].
+    pub(crate) kinds_known: Arc<OnceCell<()>>,
 }
 
 impl Store {
@@ -53,7 +57,7 @@ impl Store {
             .await
             .map_err(db)?;
         let intake = Intake::new(pool.clone());
-        Ok(Self { queue: Queue::new(pool.clone()), pool, connect_options: base, intake })
+        Ok(Self { queue: Queue::new(pool.clone()), pool, connect_options: base, intake, kinds_known: Arc::default() })
     }
 
     /// The queue in the same database: what workers run from.

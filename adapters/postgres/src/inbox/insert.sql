@@ -5,7 +5,9 @@ with offer as materialized (
         $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::smallint[], $10::bytea[],
         $11::text[], $12::jsonb[])
         as o (id, event, action, repository, sender, body_sha256, encoding, payload, traceparent, args)
-    where not exists (select from platform.delivery known where known.id = o.id)
+    -- A sub-select that the planner keeps as an index look-up per row; a join it might once turn into a scan of
+    -- the whole ledger, and keep that plan while the ledger grows.
+    where (select true from platform.delivery known where known.id = o.id) is null
 ), delivery as (
     insert into platform.delivery (id, event, action, repository, sender, body_sha256, job_id)
     select id, event, action, repository, sender, body_sha256,

@@ -32,7 +32,7 @@ pub(super) async fn create(store: &Store, run: &NewRun) -> Result<Created, PortE
 }
 
 async fn insert(store: &Store, run: &NewRun) -> Result<Option<RunId>, PortError> {
-    let mut tx = store.pool.begin().await.map_err(db)?;
+    let mut tx = store.begin().await?;
     let id = sqlx::query_scalar!(
         "insert into runs.run (project_id, repository_id, issue, stage, revise, correlation_id, requested_by)
         values ($1, $2, $3, $4, $5, $6, $7)

@@ -33,7 +33,7 @@ pub(super) async fn lock_free_slots(connection: &mut PgConnection, project: Proj
 }
 
 pub(super) async fn admit(store: &Store, run: &Run) -> Result<Admission, ApplyError> {
-    let mut tx = store.pool.begin().await.map_err(db)?;
+    let mut tx = store.begin().await?;
     let free = lock_free_slots(&mut tx, run.repository.project.id).await.map_err(db)?;
     let (event, admission) = if free > 0 {
         (RunEvent::Admitted, Admission::Admitted)

@@ -24,7 +24,7 @@ pub(super) async fn apply(
     event: RunEvent,
     data: Value,
 ) -> Result<Run, ApplyError> {
-    let mut tx = store.pool.begin().await.map_err(db)?;
+    let mut tx = store.begin().await?;
     let after = take(store, &mut tx, run, event, data).await?;
     tx.commit().await.map_err(db)?;
     Ok(after)
