@@ -208,7 +208,7 @@ where id = $1 and seq is null returning queue_id";
 impl Queue {
     /// Jobs, newest first.
     pub async fn list(&self, filter: &Filter) -> Result<Vec<JobRow>, Error> {
-        let mut query = QueryBuilder::<Postgres>::new("");
+        let mut query = QueryBuilder::<Postgres>::new("select * from (");
         let finished = filter.state.is_none_or(State::is_finished);
         let unfinished = filter.state.is_none_or(|state| !state.is_finished());
         if unfinished {
@@ -237,7 +237,7 @@ impl Queue {
                 .push_bind(filter.limit)
                 .push(")");
         }
-        query.push(" order by id desc limit ").push_bind(filter.limit);
+        query.push(") as job order by id desc limit ").push_bind(filter.limit);
         Ok(query.build_query_as().fetch_all(self.pool()).await?)
     }
 

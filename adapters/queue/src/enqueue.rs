@@ -68,6 +68,15 @@ fn timeout_ms(job: &NewJob) -> Option<i32> {
 }
 
 impl Queue {
+    /// Makes this queue and this kind known to the process. A name met for the first time is looked up on
+    /// another connection of the pool; a program that enqueues from many transactions at once does that
+    /// ahead, because transactions that hold every connection would wait for one that none of them gives back.
+    pub async fn prepare(&self, queue: &str, kind: &str) -> Result<(), Error> {
+        self.names().queue(queue).await?;
+        self.names().kind(kind).await?;
+        Ok(())
+    }
+
     /// Enqueues a job in the caller's transaction (or at once, on a plain connection). Workers see it when
     /// the transaction commits. A key conflict is a verdict, never an error.
     pub async fn enqueue(&self, conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, Error> {
