@@ -4,11 +4,11 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ const READY: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     /// The command: `gateway` or `worker`.
     pub(super) name: &'static str,
+    /// This program, found before a build could replace it.
+    pub(super) program: PathBuf,
     /// Variables that it gets beside those that we have; `None` takes one away.
     pub(super) env: Vec<(String, Option<String>)>,
     /// Where its output goes.
@@ -46,6 +48,13 @@ pub(super) struct Running {
     keeper: tokio::task::JoinHandle<()>,
 }
 
+/// A process of a service. As long as its standard input is open, it knows that we are there.
+struct Process {
+    child: Child,
+    /// Held apart from the child, whose `wait` would close it.
+    _input: Option<ChildStdin>,
+}
+
 /// A variable for a service. It gives way to nobody: a file that would hold it instead is taken away.
 pub(super) fn variable(variable: &Variable, value: impl Into<String>) -> Vec<(String, Option<String>)> {
     vec![
@@ -58,7 +67,7 @@ impl Running {
     /// Starts it and keeps it running until `stop`.
     pub(super) fn start(service: Service, stop: CancellationToken, progress: Progress) -> Result<Self> {
         let first = spawn(&service)?;
-        let (report, life) = watch::channel((first.id(), 0));
+        let (report, life) = watch::channel((first.child.id(), 0));
         let keeper = tokio::spawn(keep(service.clone(), first, report, stop, progress));
         Ok(Self {
             service,
@@ -112,7 +121,7 @@ impl Running {
 
 async fn keep(
     service: Service,
-    mut running: Child,
+    mut running: Process,
     report: watch::Sender<(Option<u32>, u32)>,
     stop: CancellationToken,
     progress: Progress,
@@ -122,7 +131,7 @@ async fn keep(
     loop {
         let began = Instant::now();
         let status = tokio::select! {
-            status = running.wait() => status,
+            status = running.child.wait() => status,
             () = stop.cancelled() => return drain(running).await,
         };
         ends += 1;
@@ -130,7 +139,7 @@ async fn keep(
         if began.elapsed() > RECOVERED {
             pause = FIRST_PAUSE;
         }
-        let how = status.map_or_else(|error| error.to_string(), describe);
+        let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         progress.say(&format!(
             "the {} ended ({how}): starting it again in {} ms",
             service.name,
@@ -143,29 +152,31 @@ async fn keep(
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
             match spawn(&service) {
-                Ok(child) => break child,
+                Ok(process) => break process,
                 Err(error) => progress.say(&format!("the {} can't be started: {error:#}", service.name)),
             }
         };
-        let _ = report.send((running.id(), ends));
+        let _ = report.send((running.child.id(), ends));
     }
 }
 
-async fn drain(mut running: Child) {
-    child::terminate(&running);
-    if tokio::time::timeout(DRAIN, running.wait()).await.is_err() {
-        let _ = running.kill().await;
+async fn drain(mut running: Process) {
+    child::terminate(&running.child);
+    if tokio::time::timeout(DRAIN, running.child.wait())
+        .await
+        .is_err()
+    {
+        let _ = running.child.kill().await;
     }
 }
 
-fn spawn(service: &Service) -> Result<Child> {
+fn spawn(service: &Service) -> Result<Process> {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(&service.log);
     let log = log.with_context(|| format!("can't write {}", service.log.display()))?;
-    let program = std::env::current_exe().context("can't find this program")?;
-    let mut command = std::process::Command::new(program);
+    let mut command = std::process::Command::new(&service.program);
     command.arg(service.name).arg("--with-parent");
     for (name, value) in &service.env {
         match value {
@@ -181,13 +192,10 @@ fn spawn(service: &Service) -> Result<Child> {
         .stdout(log);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
-    command
+    let mut child = command
         .spawn()
-        .with_context(|| format!("can't start the {}", service.name))
-}
-
-fn describe(status: ExitStatus) -> String {
-    status.to_string()
+        .with_context(|| format!("can't start the {}", service.name))?;
+    Ok(Process { _input: child.stdin.take(), child })
 }
 
 fn tail(log: &Path) -> String {

@@ -147,8 +147,10 @@ async fn bring_up(
         &v::METRICS_LISTEN,
         state.worker_url.trim_start_matches("http://"),
     ));
+    let program = std::env::current_exe().context("can't find this program")?;
     let service = |name, env, url: &str| Service {
         name,
+        program: program.clone(),
         env,
         log: data_dir.join("logs").join(format!("{name}.log")),
         ready_url: format!("{url}/readyz"),
