@@ -35,7 +35,10 @@ struct Line {
 impl Line {
     fn into_summary(self) -> Result<DeliverySummary, Error> {
         Ok(DeliverySummary {
-            id: self.id.parse().map_err(|e| Error::Unreadable(format!("a stored delivery: {e}")))?,
+            id: self
+                .id
+                .parse()
+                .map_err(|e| Error::Unreadable(format!("a stored delivery: {e}")))?,
             event: self.event,
             action: self.action,
             repository: self.repository,
@@ -76,7 +79,10 @@ impl DeliveryDesk for Store {
         .fetch_all(&self.pool)
         .await
         .map_err(db)?;
-        lines.into_iter().map(|line| line.into_summary().map_err(db)).collect()
+        lines
+            .into_iter()
+            .map(|line| line.into_summary().map_err(db))
+            .collect()
     }
 
     async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError> {
@@ -106,7 +112,11 @@ impl DeliveryDesk for Store {
             _ => None,
         };
         let summary = line.into_summary().map_err(db)?;
-        Ok(Some(DeliveryDetail { summary, body_sha256: hex::encode(body.body_sha256), payload }))
+        Ok(Some(DeliveryDetail {
+            summary,
+            body_sha256: hex::encode(body.body_sha256),
+            payload,
+        }))
     }
 
     async fn replay(
@@ -124,7 +134,9 @@ impl DeliveryDesk for Store {
         if let Some(job_id) = seen
             && self.is_open(job_id).await?
         {
-            return Ok(Some(Replay::StillOpen { job_id: JobId(job_id) }));
+            return Ok(Some(Replay::StillOpen {
+                job_id: JobId(job_id),
+            }));
         }
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
@@ -143,7 +155,9 @@ impl DeliveryDesk for Store {
         if row.job_id != seen
             && let Some(job_id) = row.job_id
         {
-            return Ok(Some(Replay::StillOpen { job_id: JobId(job_id) }));
+            return Ok(Some(Replay::StillOpen {
+                job_id: JobId(job_id),
+            }));
         }
         if !row.has_payload {
             return Ok(Some(Replay::PayloadGone));
@@ -151,9 +165,15 @@ impl DeliveryDesk for Store {
         if dry_run {
             return Ok(Some(Replay::Possible));
         }
-        let job = NewJob::new(&GithubDelivery { delivery_id: id.clone() }).correlated(id);
+        let job = NewJob::new(&GithubDelivery {
+            delivery_id: id.clone(),
+        })
+        .correlated(id);
         let ids = enqueue(&self.queue, &mut tx, vec![job]).await.map_err(db)?;
-        let job_id = ids.first().copied().ok_or_else(|| refused("the replay's job was not enqueued"))?;
+        let job_id = ids
+            .first()
+            .copied()
+            .ok_or_else(|| refused("the replay's job was not enqueued"))?;
         // What it came to before stays in the flow events; from here on it is open again.
         sqlx::query!(
             "update platform.delivery
@@ -174,7 +194,9 @@ impl DeliveryDesk for Store {
         };
         flow::append(&mut tx, event).await.map_err(db)?;
         tx.commit().await.map_err(db)?;
-        Ok(Some(Replay::Enqueued { job_id: JobId(job_id) }))
+        Ok(Some(Replay::Enqueued {
+            job_id: JobId(job_id),
+        }))
     }
 }
 

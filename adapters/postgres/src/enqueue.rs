@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::job::{GithubDelivery, IssueComment, JobArgs, NewJob, OnConflict, RunObserve, RunReport, RunStart};
+use domain::job::{
+    GithubDelivery, IssueComment, JobArgs, NewJob, OnConflict, RunObserve, RunReport, RunStart,
+};
 use domain::port::PortError;
 use queue::Queue;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -45,7 +47,12 @@ pub(crate) async fn enqueue(
         return Ok(Vec::new());
     }
     let jobs = jobs.into_iter().map(translate).collect();
-    Ok(queue.enqueue_many(connection, jobs).await?.into_iter().map(|job| job.id).collect())
+    Ok(queue
+        .enqueue_many(connection, jobs)
+        .await?
+        .into_iter()
+        .map(|job| job.id)
+        .collect())
 }
 
 fn translate(job: NewJob) -> queue::NewJob {

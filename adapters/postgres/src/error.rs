@@ -33,15 +33,25 @@ pub(crate) fn db(error: impl Into<Error>) -> PortError {
         Error::Queue(_) | Error::Migration(_) | Error::Unreadable(_) => false,
     };
     if passing {
-        PortError::Unavailable { part: DATABASE, reason, retry_after_ms: Some(RETRY_AFTER_MS) }
+        PortError::Unavailable {
+            part: DATABASE,
+            reason,
+            retry_after_ms: Some(RETRY_AFTER_MS),
+        }
     } else {
-        PortError::Refused { part: DATABASE, reason }
+        PortError::Refused {
+            part: DATABASE,
+            reason,
+        }
     }
 }
 
 /// A refusal of our own.
 pub(crate) fn refused(reason: impl Into<String>) -> PortError {
-    PortError::Refused { part: DATABASE, reason: reason.into() }
+    PortError::Refused {
+        part: DATABASE,
+        reason: reason.into(),
+    }
 }
 
 /// Whether the same statement may succeed later: the connection, the server's state or a rival was to blame.
@@ -81,13 +91,18 @@ mod tests {
 
     #[test]
     fn what_passes_and_what_does_not() {
-        for passing in ["08006", "53300", "57P01", "57P03", "57014", "40001", "40P01", "25006", "55P03"] {
+        for passing in [
+            "08006", "53300", "57P01", "57P03", "57014", "40001", "40P01", "25006", "55P03",
+        ] {
             assert!(is_passing_code(passing), "{passing}");
         }
         for lasting in ["23505", "42P01", "28P01", "3D000", "22P05", "40002", "", "5"] {
             assert!(!is_passing_code(lasting), "{lasting}");
         }
-        assert!(matches!(db(sqlx::Error::PoolTimedOut), PortError::Unavailable { .. }));
+        assert!(matches!(
+            db(sqlx::Error::PoolTimedOut),
+            PortError::Unavailable { .. }
+        ));
         assert!(matches!(db(sqlx::Error::RowNotFound), PortError::Refused { .. }));
     }
 }

@@ -21,7 +21,9 @@ pub(crate) fn actor(kind: &str, actor: Option<String>) -> Result<FlowActor, Erro
         ("human", Some(login)) => Ok(FlowActor::Human(login)),
         ("agent", Some(role)) => Ok(FlowActor::Agent(role)),
         ("system", None) => Ok(FlowActor::System),
-        (kind, _) => Err(Error::Unreadable(format!("a flow event has the unknown actor kind `{kind}`"))),
+        (kind, _) => Err(Error::Unreadable(format!(
+            "a flow event has the unknown actor kind `{kind}`"
+        ))),
     }
 }
 
@@ -63,5 +65,9 @@ pub(crate) async fn append_once(connection: &mut PgConnection, event: FlowEvent)
     )
     .fetch_one(&mut *connection)
     .await?;
-    if known { Ok(()) } else { append(connection, event).await }
+    if known {
+        Ok(())
+    } else {
+        append(connection, event).await
+    }
 }

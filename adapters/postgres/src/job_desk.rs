@@ -23,11 +23,20 @@ impl JobDesk for Store {
             before: filter.before.map(|id| id.0),
             limit: page(filter.limit),
         };
-        Ok(self.queue.list(&filter).await.map_err(db)?.into_iter().map(summary).collect())
+        Ok(self
+            .queue
+            .list(&filter)
+            .await
+            .map_err(db)?
+            .into_iter()
+            .map(summary)
+            .collect())
     }
 
     async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
-        let Some((row, attempts)) = self.queue.get(id.0).await.map_err(db)? else { return Ok(None) };
+        let Some((row, attempts)) = self.queue.get(id.0).await.map_err(db)? else {
+            return Ok(None);
+        };
         let attempts = attempts.into_iter().map(|a| JobAttempt {
             attempt: a.attempt,
             at: a.at,
@@ -44,18 +53,26 @@ impl JobDesk for Store {
     }
 
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
-        let counts = self.queue.counts().await.map_err(db)?.into_iter().map(|count| QueueCounts {
-            queue: count.queue,
-            ready: count.ready,
-            scheduled: count.scheduled,
-            running: count.running,
-            oldest_ready_ms: count.oldest_ready_ms,
-        });
+        let counts = self
+            .queue
+            .counts()
+            .await
+            .map_err(db)?
+            .into_iter()
+            .map(|count| QueueCounts {
+                queue: count.queue,
+                ready: count.ready,
+                scheduled: count.scheduled,
+                running: count.running,
+                oldest_ready_ms: count.oldest_ready_ms,
+            });
         Ok(counts.collect())
     }
 
     async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        let Some(row) = self.steered(id).await? else { return Ok(JobAction::NotFound) };
+        let Some(row) = self.steered(id).await? else {
+            return Ok(JobAction::NotFound);
+        };
         let mut tx = self.begin().await?;
         let action = self.queue.retry(&mut tx, id.0).await.map_err(db)?;
         if action == Action::Done {
@@ -71,9 +88,15 @@ impl JobDesk for Store {
             FlowActor::Agent(role) => format!("cancelled by the agent {role}"),
             FlowActor::System => "cancelled by the platform".to_owned(),
         };
-        let Some(row) = self.steered(id).await? else { return Ok(JobAction::NotFound) };
+        let Some(row) = self.steered(id).await? else {
+            return Ok(JobAction::NotFound);
+        };
         let mut tx = self.begin().await?;
-        let action = self.queue.cancel(&mut tx, id.0, &crate::text::clean(&reason)).await.map_err(db)?;
+        let action = self
+            .queue
+            .cancel(&mut tx, id.0, &crate::text::clean(&reason))
+            .await
+            .map_err(db)?;
         if matches!(action, Action::Done | Action::Requested) {
             audit(&mut tx, row, "job.cancelled", by).await.map_err(db)?;
         }
@@ -86,9 +109,8 @@ impl Store {
     /// Whether the job exists and hasn't ended.
     pub(crate) async fn is_open(&self, id: i64) -> Result<bool, PortError> {
         let job = self.queue.get(id).await.map_err(db)?;
-        Ok(job.is_some_and(|(row, _)| {
-            matches!(row.state(), State::Ready | State::Scheduled | State::Running)
-        }))
+        Ok(job
+            .is_some_and(|(row, _)| matches!(row.state(), State::Ready | State::Scheduled | State::Running)))
     }
 
     /// The job's line, for the audit: read before there is a transaction, on a connection of its own.
@@ -105,7 +127,17 @@ async fn audit(tx: &mut PgConnection, row: JobRow, kind: &'static str, by: &Flow
         .map_or_else(|| CorrelationId::new(format!("job-{}", row.id)), Ok)
         .map_err(|e| Error::Unreadable(e.to_string()))?;
     let data = json!({ "job_id": row.id, "kind": row.kind });
-    flow::append(tx, FlowEvent { correlation_id, run: None, kind, actor: by.clone(), data }).await
+    flow::append(
+        tx,
+        FlowEvent {
+            correlation_id,
+            run: None,
+            kind,
+            actor: by.clone(),
+            data,
+        },
+    )
+    .await
 }
 
 fn summary(row: JobRow) -> JobSummary {

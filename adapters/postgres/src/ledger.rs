@@ -34,7 +34,11 @@ impl Ledger for Store {
             (Some(encoding), Some(bytes)) => Some(unpack(encoding, bytes).map_err(db)?),
             _ => None,
         };
-        Ok(Some(StoredDelivery { id: id.clone(), event: row.event, payload }))
+        Ok(Some(StoredDelivery {
+            id: id.clone(),
+            event: row.event,
+            payload,
+        }))
     }
 
     async fn settle(
@@ -47,7 +51,9 @@ impl Ledger for Store {
             DeliveryStatus::Processed => "webhook.processed",
             DeliveryStatus::Ignored => "webhook.ignored",
             DeliveryStatus::Accepted => {
-                return Err(refused("a delivery is settled as processed or ignored, not as accepted"));
+                return Err(refused(
+                    "a delivery is settled as processed or ignored, not as accepted",
+                ));
             }
         };
         let mut tx = self.begin().await?;
@@ -67,7 +73,9 @@ impl Ledger for Store {
         .fetch_optional(&mut *tx)
         .await
         .map_err(db)?;
-        let Some(changed) = changed else { return Err(refused(format!("there is no delivery {id}"))) };
+        let Some(changed) = changed else {
+            return Err(refused(format!("there is no delivery {id}")));
+        };
         // Settled before in the same way: its event and its jobs were committed then.
         if changed {
             let event = FlowEvent {
@@ -96,7 +104,11 @@ impl Ledger for Store {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Repository {
             id: RepositoryId(row.id),
-            project: Project { id: ProjectId(row.project_id), slug: row.slug, slots: row.slots },
+            project: Project {
+                id: ProjectId(row.project_id),
+                slug: row.slug,
+                slots: row.slots,
+            },
             name: stored_name(&row.name).map_err(db)?,
         }))
     }

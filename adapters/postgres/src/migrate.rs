@@ -32,14 +32,20 @@ impl Store {
 
 async fn migrate(pool: &PgPool) -> Result<(), PortError> {
     queue::migrate(pool).await.map_err(db)?;
-    let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
+    let mut migrator = Migrator {
+        migrations: MIGRATOR.migrations.clone(),
+        ..Migrator::DEFAULT
+    };
     migrator.create_schema("platform");
     migrator.dangerous_set_table_name("platform._migrations");
     migrator.run(pool).await.map_err(db)?;
-    sqlx::query!("select platform.make_payload_partitions($1)", PARTITIONS_AHEAD_DAYS)
-        .fetch_one(pool)
-        .await
-        .map_err(db)?;
+    sqlx::query!(
+        "select platform.make_payload_partitions($1)",
+        PARTITIONS_AHEAD_DAYS
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(db)?;
     Ok(())
 }
 
@@ -60,7 +66,11 @@ pub(crate) async fn check(pool: &PgPool) -> Result<(), PortError> {
             retry_after_ms: None,
         });
     }
-    let needed = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let needed = MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
     let present = if row.prepared {
         sqlx::query_scalar!("select max(version) from platform._migrations where success")
             .fetch_one(pool)

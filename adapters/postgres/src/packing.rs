@@ -27,7 +27,10 @@ pub(crate) fn pack(payload: Vec<u8>) -> Packed {
             return Packed { encoding: LZ4, bytes };
         }
     }
-    Packed { encoding: PLAIN, bytes: payload }
+    Packed {
+        encoding: PLAIN,
+        bytes: payload,
+    }
 }
 
 /// The payload, byte for byte as it was given to [`pack`].
@@ -36,7 +39,9 @@ pub(crate) fn unpack(encoding: i16, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         PLAIN => Ok(bytes),
         LZ4 => lz4_flex::block::decompress_size_prepended(&bytes)
             .map_err(|e| Error::Unreadable(format!("a stored payload can't be unpacked: {e}"))),
-        other => Err(Error::Unreadable(format!("a stored payload has the unknown encoding {other}"))),
+        other => Err(Error::Unreadable(format!(
+            "a stored payload has the unknown encoding {other}"
+        ))),
     }
 }
 
@@ -56,9 +61,12 @@ mod tests {
         })
         .take(2_000)
         .collect();
-        for (payload, encoding) in
-            [(Vec::new(), PLAIN), (b"{}\0\xff".to_vec(), PLAIN), (repetitive, LZ4), (scrambled, PLAIN)]
-        {
+        for (payload, encoding) in [
+            (Vec::new(), PLAIN),
+            (b"{}\0\xff".to_vec(), PLAIN),
+            (repetitive, LZ4),
+            (scrambled, PLAIN),
+        ] {
             let packed = pack(payload.clone());
             assert_eq!(packed.encoding, encoding);
             assert!(packed.bytes.len() <= payload.len());

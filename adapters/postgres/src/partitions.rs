@@ -30,7 +30,11 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(db)?;
-        let mut maintained = Maintained { made, dropped: 0, postponed: 0 };
+        let mut maintained = Maintained {
+            made,
+            dropped: 0,
+            postponed: 0,
+        };
         for name in expired {
             if drop_partition(&self.pool, &name).await? {
                 maintained.dropped += 1;
@@ -44,10 +48,13 @@ impl Store {
 
 /// Makes the partitions of the days ahead; returns how many were missing.
 pub(crate) async fn make(pool: &PgPool) -> Result<i32, PortError> {
-    sqlx::query_scalar!(r#"select platform.make_payload_partitions($1) as "made!""#, PARTITIONS_AHEAD_DAYS)
-        .fetch_one(pool)
-        .await
-        .map_err(db)
+    sqlx::query_scalar!(
+        r#"select platform.make_payload_partitions($1) as "made!""#,
+        PARTITIONS_AHEAD_DAYS
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(db)
 }
 
 /// Drops a partition unless somebody holds on to the table: dropping locks it, and whoever comes after
@@ -57,7 +64,10 @@ async fn drop_partition(pool: &PgPool, name: &str) -> Result<bool, PortError> {
         return Err(refused(format!("`{name}` is no payload partition of ours")));
     }
     let mut tx = pool.begin().await.map_err(db)?;
-    sqlx::query("set local lock_timeout = '500ms'").execute(&mut *tx).await.map_err(db)?;
+    sqlx::query("set local lock_timeout = '500ms'")
+        .execute(&mut *tx)
+        .await
+        .map_err(db)?;
     let drop = AssertSqlSafe(format!("drop table if exists platform.{name}"));
     match sqlx::query(drop).execute(&mut *tx).await {
         Ok(_) => tx.commit().await.map(|()| true).map_err(db),

@@ -42,13 +42,21 @@ impl Store {
         .await
         .map_err(db)?;
         if row.project_id != project_id {
-            return Err(refused(format!("the repository {repository} belongs to another project")));
+            return Err(refused(format!(
+                "the repository {repository} belongs to another project"
+            )));
         }
-        start_waiting(&self.queue, &mut tx, ProjectId(project_id)).await.map_err(db)?;
+        start_waiting(&self.queue, &mut tx, ProjectId(project_id))
+            .await
+            .map_err(db)?;
         tx.commit().await.map_err(db)?;
         Ok(Repository {
             id: RepositoryId(row.id),
-            project: Project { id: ProjectId(project_id), slug: slug.to_owned(), slots },
+            project: Project {
+                id: ProjectId(project_id),
+                slug: slug.to_owned(),
+                slots,
+            },
             name: repository.clone(),
         })
     }
@@ -56,5 +64,6 @@ impl Store {
 
 /// A repository's name as it was stored.
 pub(crate) fn stored_name(name: &str) -> Result<RepositoryName, Error> {
-    name.parse().map_err(|e| Error::Unreadable(format!("a stored repository is named `{name}`: {e}")))
+    name.parse()
+        .map_err(|e| Error::Unreadable(format!("a stored repository is named `{name}`: {e}")))
 }

@@ -34,11 +34,17 @@ impl RunDesk for Store {
         .fetch_all(&self.pool)
         .await
         .map_err(db)?;
-        rows.into_iter().map(|row| row.into_summary().map_err(db)).collect()
+        rows.into_iter()
+            .map(|row| row.into_summary().map_err(db))
+            .collect()
     }
 
     async fn get(&self, id: RunId) -> Result<Option<RunSummary>, PortError> {
-        let newer = RunFilter { before: Some(RunId(id.0.saturating_add(1))), limit: 1, ..RunFilter::default() };
+        let newer = RunFilter {
+            before: Some(RunId(id.0.saturating_add(1))),
+            limit: 1,
+            ..RunFilter::default()
+        };
         let found = RunDesk::list(self, &newer).await?;
         Ok(found.into_iter().find(|run| run.id == id))
     }

@@ -43,7 +43,11 @@ pub(crate) fn state(status: &str, reason: Option<String>, exit_code: Option<i32>
         "failed" => RunState::Failed { reason, exit_code },
         "canceled" => RunState::Canceled { reason },
         "timed_out" => RunState::TimedOut,
-        other => return Err(Error::Unreadable(format!("a stored run has the unknown status `{other}`"))),
+        other => {
+            return Err(Error::Unreadable(format!(
+                "a stored run has the unknown status `{other}`"
+            )));
+        }
     })
 }
 
@@ -57,7 +61,11 @@ impl RunRow {
             id: RunId(self.id),
             repository: Repository {
                 id: RepositoryId(self.repository_id),
-                project: Project { id: ProjectId(self.project_id), slug: self.slug, slots: self.slots },
+                project: Project {
+                    id: ProjectId(self.project_id),
+                    slug: self.slug,
+                    slots: self.slots,
+                },
                 name: stored_name(&self.repository)?,
             },
             issue: self.issue,

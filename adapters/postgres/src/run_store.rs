@@ -118,7 +118,10 @@ impl RunStore for Store {
             .await
             .map_err(db)?;
         let Some(row) = row else { return Ok(()) };
-        if crate::run_row::state(&row.status, None, None).map_err(db)?.is_final() {
+        if crate::run_row::state(&row.status, None, None)
+            .map_err(db)?
+            .is_final()
+        {
             return Ok(());
         }
         let observe = NewJob::new(&RunObserve { run_id: id });

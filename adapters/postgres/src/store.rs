@@ -39,10 +39,13 @@ impl Store {
         // The parser's error may quote the URL, and the URL holds a password: not passed on.
         let base = PgConnectOptions::from_str(options.url.expose()).map_err(|_| PortError::Refused {
             part: DATABASE,
-            reason: "the database's URL can't be read: write postgres://user:password@host:port/name".to_owned(),
+            reason: "the database's URL can't be read: write postgres://user:password@host:port/name"
+                .to_owned(),
         })?;
         let base = base.application_name(&options.application_name);
-        let timed = base.clone().options([("statement_timeout", options.statement_timeout_ms.to_string())]);
+        let timed = base
+            .clone()
+            .options([("statement_timeout", options.statement_timeout_ms.to_string())]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
@@ -57,7 +60,13 @@ impl Store {
             .await
             .map_err(db)?;
         let intake = Intake::new(pool.clone());
-        Ok(Self { queue: Queue::new(pool.clone()), pool, connect_options: base, intake, kinds_known: Arc::default() })
+        Ok(Self {
+            queue: Queue::new(pool.clone()),
+            pool,
+            connect_options: base,
+            intake,
+            kinds_known: Arc::default(),
+        })
     }
 
     /// The queue in the same database: what workers run from.

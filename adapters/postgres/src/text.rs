@@ -7,7 +7,11 @@ use serde_json::Value;
 
 /// The text without U+0000.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The value without U+0000 in any text or name.
@@ -16,7 +20,10 @@ pub(crate) fn clean_json(value: Value) -> Value {
         Value::String(text) if text.contains('\0') => Value::String(clean(&text).into_owned()),
         Value::Array(items) => Value::Array(items.into_iter().map(clean_json).collect()),
         Value::Object(members) => Value::Object(
-            members.into_iter().map(|(name, value)| (clean(&name).into_owned(), clean_json(value))).collect(),
+            members
+                .into_iter()
+                .map(|(name, value)| (clean(&name).into_owned(), clean_json(value)))
+                .collect(),
         ),
         plain => plain,
     }

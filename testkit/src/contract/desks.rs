@@ -20,7 +20,10 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
         expected.insert(0, id);
     }
     let mut seen = Vec::new();
-    let mut filter = DeliveryFilter { limit: 3, ..DeliveryFilter::default() };
+    let mut filter = DeliveryFilter {
+        limit: 3,
+        ..DeliveryFilter::default()
+    };
     while seen.len() < 7 {
         let page = desk.list(&filter).await?;
         let last = page.last().context("the ledger ended early")?;
@@ -29,60 +32,143 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
         // What comes in while somebody reads stands before the first page and moves nothing.
         inbox.accept(delivery(&fresh_delivery_id(), b"{}")).await?;
     }
-    ensure!(seen[..7] == expected[..], "the pages were {seen:?} instead of {expected:?}");
+    ensure!(
+        seen[..7] == expected[..],
+        "the pages were {seen:?} instead of {expected:?}"
+    );
 
     let id = &expected[0];
     inbox.accept(delivery(id, b"{\"n\": 1}")).await?;
-    let ignored =
-        DeliveryOutcome { status: DeliveryStatus::Ignored, reason: "event_not_used".to_owned(), run: None };
+    let ignored = DeliveryOutcome {
+        status: DeliveryStatus::Ignored,
+        reason: "event_not_used".to_owned(),
+        run: None,
+    };
     ledger.settle(id, &ignored, Vec::new()).await?;
     let whole = desk.get(id).await?.context("an accepted delivery isn't there")?;
-    ensure!(whole.payload == Some(json!({ "n": 1 })), "the payload is {:?}", whole.payload);
-    ensure!(whole.summary.duplicates == 1, "one duplicate was counted {} times", whole.summary.duplicates);
-    ensure!(whole.summary.reason.as_deref() == Some("event_not_used"), "the reason is {:?}", whole.summary.reason);
-    ensure!(whole.summary.processed_at.is_some(), "a settled delivery has no time");
-    let mut filter =
-        DeliveryFilter { status: Some(DeliveryStatus::Ignored), limit: 1, ..DeliveryFilter::default() };
-    ensure!(desk.list(&filter).await?.first().is_some_and(|line| line.id == *id), "the filter missed it");
+    ensure!(
+        whole.payload == Some(json!({ "n": 1 })),
+        "the payload is {:?}",
+        whole.payload
+    );
+    ensure!(
+        whole.summary.duplicates == 1,
+        "one duplicate was counted {} times",
+        whole.summary.duplicates
+    );
+    ensure!(
+        whole.summary.reason.as_deref() == Some("event_not_used"),
+        "the reason is {:?}",
+        whole.summary.reason
+    );
+    ensure!(
+        whole.summary.processed_at.is_some(),
+        "a settled delivery has no time"
+    );
+    let mut filter = DeliveryFilter {
+        status: Some(DeliveryStatus::Ignored),
+        limit: 1,
+        ..DeliveryFilter::default()
+    };
+    ensure!(
+        desk.list(&filter)
+            .await?
+            .first()
+            .is_some_and(|line| line.id == *id),
+        "the filter missed it"
+    );
     filter.event = Some("no_such_event".to_owned());
-    ensure!(desk.list(&filter).await?.is_empty(), "a filter let others through");
+    ensure!(
+        desk.list(&filter).await?.is_empty(),
+        "a filter let others through"
+    );
 
     let nobody = fresh_delivery_id();
-    ensure!(desk.get(&nobody).await?.is_none(), "a delivery that nobody sent was shown");
-    let replay = desk.replay(&nobody, false, &FlowActor::Human("ann".to_owned())).await?;
+    ensure!(
+        desk.get(&nobody).await?.is_none(),
+        "a delivery that nobody sent was shown"
+    );
+    let replay = desk
+        .replay(&nobody, false, &FlowActor::Human("ann".to_owned()))
+        .await?;
     ensure!(replay.is_none(), "a delivery that nobody sent was replayed");
     let open = desk.replay(id, true, &FlowActor::System).await?;
     let job = whole.summary.job_id.context("an accepted delivery has no job")?;
-    ensure!(open == Some(Replay::StillOpen { job_id: job }), "an open delivery's replay was {open:?}");
+    ensure!(
+        open == Some(Replay::StillOpen { job_id: job }),
+        "an open delivery's replay was {open:?}"
+    );
     Ok(())
 }
 
 /// Runs are listed, shown with their events in order, and their log is read on from any line.
 pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repository) -> Result<()> {
     let wish = new_run(repository, 901);
-    let Created::New(id) = runs.create(wish.clone()).await? else { anyhow::bail!("the issue was busy") };
+    let Created::New(id) = runs.create(wish.clone()).await? else {
+        anyhow::bail!("the issue was busy")
+    };
     let Created::New(newer) = runs.create(new_run(repository, 902)).await? else {
         anyhow::bail!("the issue was busy")
     };
     let run = runs.get(id).await?.context("a new run isn't there")?;
-    runs.apply(&run, RunEvent::Failed { reason: "no\0 image".to_owned() }, json!({})).await?;
-    let lines: Vec<LogLine> = (1..=5).map(|number| LogLine { number, text: format!("{number}") }).collect();
+    runs.apply(
+        &run,
+        RunEvent::Failed {
+            reason: "no\0 image".to_owned(),
+        },
+        json!({}),
+    )
+    .await?;
+    let lines: Vec<LogLine> = (1..=5)
+        .map(|number| LogLine {
+            number,
+            text: format!("{number}"),
+        })
+        .collect();
     runs.append_log(id, &lines).await?;
 
-    let filter = RunFilter { project: Some(repository.project.slug.clone()), limit: 2, ..RunFilter::default() };
+    let filter = RunFilter {
+        project: Some(repository.project.slug.clone()),
+        limit: 2,
+        ..RunFilter::default()
+    };
     let listed: Vec<RunId> = desk.list(&filter).await?.iter().map(|run| run.id).collect();
     ensure!(listed == [newer, id], "the newest two runs were {listed:?}");
-    let filter = RunFilter { status: Some("failed".to_owned()), before: Some(newer), limit: 1, ..filter };
+    let filter = RunFilter {
+        status: Some("failed".to_owned()),
+        before: Some(newer),
+        limit: 1,
+        ..filter
+    };
     let listed: Vec<RunId> = desk.list(&filter).await?.iter().map(|run| run.id).collect();
     ensure!(listed == [id], "the failed run before was {listed:?}");
     let shown = desk.get(id).await?.context("a run isn't shown")?;
-    ensure!(shown.state.as_str() == "failed" && shown.correlation_id == wish.correlation_id, "it is {shown:?}");
-    ensure!(desk.get(RunId(i64::MAX)).await?.is_none(), "a run that nobody made was shown");
+    ensure!(
+        shown.state.as_str() == "failed" && shown.correlation_id == wish.correlation_id,
+        "it is {shown:?}"
+    );
+    ensure!(
+        desk.get(RunId(i64::MAX)).await?.is_none(),
+        "a run that nobody made was shown"
+    );
     let events = desk.events(id).await?;
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
-    ensure!(kinds == ["run.created", "run.failed"], "its events were {kinds:?}");
-    ensure!(events[0].actor == FlowActor::Human("ann".to_owned()), "made by {:?}", events[0].actor);
-    ensure!(desk.log(id, 0, 2).await? == lines[..2], "the log's beginning is another");
-    ensure!(desk.log(id, 2, 100).await? == lines[2..], "the log's rest is another");
+    ensure!(
+        kinds == ["run.created", "run.failed"],
+        "its events were {kinds:?}"
+    );
+    ensure!(
+        events[0].actor == FlowActor::Human("ann".to_owned()),
+        "made by {:?}",
+        events[0].actor
+    );
+    ensure!(
+        desk.log(id, 0, 2).await? == lines[..2],
+        "the log's beginning is another"
+    );
+    ensure!(
+        desk.log(id, 2, 100).await? == lines[2..],
+        "the log's rest is another"
+    );
     Ok(())
 }

@@ -15,25 +15,42 @@ pub async fn inbox(inbox: &dyn Inbox) -> Result<()> {
     ensure!(matches!(first, Accepted::New(_)), "a new delivery was {first:?}");
     for _ in 0..2 {
         let again = inbox.accept(delivery(&id, b"{\"a\":1}")).await?;
-        ensure!(again == Accepted::Duplicate, "the same delivery again was {again:?}");
+        ensure!(
+            again == Accepted::Duplicate,
+            "the same delivery again was {again:?}"
+        );
     }
     let other = inbox.accept(delivery(&id, b"{\"a\":2}")).await?;
     ensure!(other == Accepted::BodyMismatch, "another body was {other:?}");
     let again = inbox.accept(delivery(&id, b"{\"a\":1}")).await?;
-    ensure!(again == Accepted::Duplicate, "after a mismatch the true delivery was {again:?}");
+    ensure!(
+        again == Accepted::Duplicate,
+        "after a mismatch the true delivery was {again:?}"
+    );
 
     let id = fresh_delivery_id();
     let posts = (0..50).map(|_| inbox.accept(delivery(&id, b"{\"b\":1}")));
     let answers = try_join_all(posts).await?;
-    let new = answers.iter().filter(|answer| matches!(answer, Accepted::New(_))).count();
-    let duplicates = answers.iter().filter(|answer| **answer == Accepted::Duplicate).count();
-    ensure!((new, duplicates) == (1, 49), "of 50 at once {new} were new and {duplicates} duplicates");
+    let new = answers
+        .iter()
+        .filter(|answer| matches!(answer, Accepted::New(_)))
+        .count();
+    let duplicates = answers
+        .iter()
+        .filter(|answer| **answer == Accepted::Duplicate)
+        .count();
+    ensure!(
+        (new, duplicates) == (1, 49),
+        "of 50 at once {new} were new and {duplicates} duplicates"
+    );
 
     let ids: Vec<_> = (0..100).map(|_| fresh_delivery_id()).collect();
     let answers = try_join_all(ids.iter().map(|id| inbox.accept(delivery(id, b"{}")))).await?;
     let mut jobs = Vec::new();
     for answer in answers {
-        let Accepted::New(job) = answer else { anyhow::bail!("a delivery among others was {answer:?}") };
+        let Accepted::New(job) = answer else {
+            anyhow::bail!("a delivery among others was {answer:?}")
+        };
         jobs.push(job);
     }
     jobs.sort_unstable();

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use super::write::{Offer, write};
 use crate::error::DATABASE;
 
-/// Writers at once: while one waits for the disk, the other prepares the next batch.
-const WRITERS: usize = 2;
+/// Writers at once: while some wait for the disk, others prepare the next batch. Two leave the disk idle at times,
+/// eight cut the batches too small.
+const WRITERS: usize = 4;
 /// Deliveries in a batch at most.
 const BATCH: usize = 64;
 /// Packed bytes in a batch at most, unless a single delivery has more.
@@ -43,7 +44,10 @@ struct Waiting {
 
 impl Intake {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, line: Arc::default() }
+        Self {
+            pool,
+            line: Arc::default(),
+        }
     }
 
     /// Answers when the delivery is committed or known. A caller that gives up doesn't take its delivery
@@ -52,10 +56,15 @@ impl Intake {
         let offer = Offer::new(delivery);
         let (answer, answered) = oneshot::channel();
         if self.queue_up(Waiting { offer, answer })? {
-            let writer = Writer { intake: self.clone(), left: false };
+            let writer = Writer {
+                intake: self.clone(),
+                left: false,
+            };
             tokio::spawn(async move { writer.run().await });
         }
-        answered.await.unwrap_or_else(|_| Err(unavailable("the delivery's writer ended early")))
+        answered
+            .await
+            .unwrap_or_else(|_| Err(unavailable("the delivery's writer ended early")))
     }
 
     /// Puts the offer in line; `true` if the caller is to start a writer.
@@ -147,5 +156,9 @@ impl Drop for Writer {
 }
 
 fn unavailable(reason: &str) -> PortError {
-    PortError::Unavailable { part: DATABASE, reason: reason.to_owned(), retry_after_ms: Some(1_000) }
+    PortError::Unavailable {
+        part: DATABASE,
+        reason: reason.to_owned(),
+        retry_after_ms: Some(1_000),
+    }
 }

@@ -78,7 +78,11 @@ pub(super) async fn write(pool: &PgPool, offers: &[Offer]) -> Vec<Result<Accepte
             for _ in offers {
                 let (part, reason) = (DATABASE, reason.clone());
                 answers.push(Err(if unavailable {
-                    PortError::Unavailable { part, reason, retry_after_ms: Some(1_000) }
+                    PortError::Unavailable {
+                        part,
+                        reason,
+                        retry_after_ms: Some(1_000),
+                    }
                 } else {
                     PortError::Refused { part, reason }
                 }));
@@ -109,14 +113,25 @@ async fn write_one(pool: &PgPool, offer: &Offer) -> Result<Accepted, PortError> 
 /// Writes those offers whose identifier isn't known and returns their jobs. Fails as a whole where another
 /// transaction has written one of them in the meantime.
 async fn insert(pool: &PgPool, offers: &[Offer]) -> Result<HashMap<String, JobId>, sqlx::Error> {
-    let jobs: Vec<_> =
-        offers.iter().map(|o| NewJob::new(&GithubDelivery { delivery_id: o.id.clone() })).collect();
-    let Some(NewJob { kind, queue, .. }) = jobs.first() else { return Ok(HashMap::new()) };
+    let jobs: Vec<_> = offers
+        .iter()
+        .map(|o| {
+            NewJob::new(&GithubDelivery {
+                delivery_id: o.id.clone(),
+            })
+        })
+        .collect();
+    let Some(NewJob { kind, queue, .. }) = jobs.first() else {
+        return Ok(HashMap::new());
+    };
     let rows = sqlx::query_file!(
         "src/inbox/insert.sql",
         &*queue,
         &*kind,
-        &offers.iter().map(|o| o.id.as_str().to_owned()).collect::<Vec<_>>(),
+        &offers
+            .iter()
+            .map(|o| o.id.as_str().to_owned())
+            .collect::<Vec<_>>(),
         &offers.iter().map(|o| o.event.clone()).collect::<Vec<_>>(),
         &offers.iter().map(|o| o.action.clone()).collect::<Vec<_>>() as &[Option<String>],
         &offers.iter().map(|o| o.repository.clone()).collect::<Vec<_>>() as &[Option<String>],

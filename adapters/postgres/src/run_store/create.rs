@@ -88,6 +88,10 @@ async fn in_the_way(store: &Store, run: &NewRun) -> Result<Option<Created>, Port
     .map_err(db)?;
     Ok(row.map(|row| {
         let id = RunId(row.id);
-        if row.same_cause { Created::Known(id) } else { Created::IssueBusy(id) }
+        if row.same_cause {
+            Created::Known(id)
+        } else {
+            Created::IssueBusy(id)
+        }
     }))
 }

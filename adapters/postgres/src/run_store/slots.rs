@@ -17,11 +17,13 @@ use crate::error::{Error, db};
 /// Locks the project and returns how many of its slots are free. Two statements: the count has to see what
 /// the previous holder of the lock has committed.
 pub(super) async fn lock_free_slots(connection: &mut PgConnection, project: ProjectId) -> Result<i64, Error> {
-    let slots =
-        sqlx::query_scalar!("select slots from platform.project where id = $1 for no key update", project.0)
-            .fetch_optional(&mut *connection)
-            .await?
-            .ok_or_else(|| Error::Unreadable(format!("there is no project {project}")))?;
+    let slots = sqlx::query_scalar!(
+        "select slots from platform.project where id = $1 for no key update",
+        project.0
+    )
+    .fetch_optional(&mut *connection)
+    .await?
+    .ok_or_else(|| Error::Unreadable(format!("there is no project {project}")))?;
     let taken = sqlx::query_scalar!(
         r#"select count(*) as "taken!" from runs.run
         where project_id = $1 and status in ('preparing', 'running')"#,
@@ -34,7 +36,9 @@ pub(super) async fn lock_free_slots(connection: &mut PgConnection, project: Proj
 
 pub(super) async fn admit(store: &Store, run: &Run) -> Result<Admission, ApplyError> {
     let mut tx = store.begin().await?;
-    let free = lock_free_slots(&mut tx, run.repository.project.id).await.map_err(db)?;
+    let free = lock_free_slots(&mut tx, run.repository.project.id)
+        .await
+        .map_err(db)?;
     let (event, admission) = if free > 0 {
         (RunEvent::Admitted, Admission::Admitted)
     } else {
@@ -42,7 +46,11 @@ pub(super) async fn admit(store: &Store, run: &Run) -> Result<Admission, ApplyEr
     };
     if admission == Admission::Full && run.state == RunState::WaitingSlot {
         // Still full: nothing changes, provided that it still waits.
-        return match transition::stored_status(&mut tx, run.id).await.map_err(db)?.as_deref() {
+        return match transition::stored_status(&mut tx, run.id)
+            .await
+            .map_err(db)?
+            .as_deref()
+        {
             Some("waiting_slot") => Ok(Admission::Full),
             Some(_) => Err(ApplyError::Stale),
             None => Err(super::unknown(run.id).into()),
@@ -71,7 +79,9 @@ pub(crate) async fn start_waiting(
     .await?;
     let mut jobs = Vec::with_capacity(waiting.len());
     for row in waiting {
-        let start = NewJob::new(&RunStart { run_id: RunId(row.id) });
+        let start = NewJob::new(&RunStart {
+            run_id: RunId(row.id),
+        });
         jobs.push(start.correlated(&correlation(row.correlation_id)?));
     }
     enqueue(queue, connection, jobs).await?;

@@ -18,12 +18,7 @@ use crate::{Store, flow};
 /// How long after a run has begun its Job is looked at in any case; the watch mostly hints earlier.
 const OBSERVE_AFTER_MS: i64 = 30_000;
 
-pub(super) async fn apply(
-    store: &Store,
-    run: &Run,
-    event: RunEvent,
-    data: Value,
-) -> Result<Run, ApplyError> {
+pub(super) async fn apply(store: &Store, run: &Run, event: RunEvent, data: Value) -> Result<Run, ApplyError> {
     let mut tx = store.begin().await?;
     let after = take(store, &mut tx, run, event, data).await?;
     tx.commit().await.map_err(db)?;
@@ -123,7 +118,11 @@ async fn update(tx: &mut PgConnection, run: &Run, next: RunState) -> Result<Run,
 
 /// The run's status as it stands, `None` if there is no such run.
 pub(super) async fn stored_status(tx: &mut PgConnection, id: RunId) -> Result<Option<String>, Error> {
-    Ok(sqlx::query_scalar!("select status from runs.run where id = $1", id.0).fetch_optional(tx).await?)
+    Ok(
+        sqlx::query_scalar!("select status from runs.run where id = $1", id.0)
+            .fetch_optional(tx)
+            .await?,
+    )
 }
 
 /// The flow event of a run that has come to this state.
@@ -165,17 +164,35 @@ mod tests {
 
     #[test]
     fn event_names_follow_the_states() {
-        let failed = RunState::Failed { reason: "x".into(), exit_code: Some(3) };
-        for state in [RunState::Pending, RunState::WaitingSlot, RunState::Preparing, RunState::TimedOut, failed] {
+        let failed = RunState::Failed {
+            reason: "x".into(),
+            exit_code: Some(3),
+        };
+        for state in [
+            RunState::Pending,
+            RunState::WaitingSlot,
+            RunState::Preparing,
+            RunState::TimedOut,
+            failed,
+        ] {
             assert_eq!(event_kind(&state), format!("run.{}", state.as_str()));
         }
     }
 
     #[test]
     fn the_state_adds_what_the_caller_left_out() {
-        let failed = RunState::Failed { reason: "x".into(), exit_code: Some(3) };
-        assert_eq!(with_state(json!({"a": 1}), &failed), json!({"a": 1, "reason": "x", "exit_code": 3}));
-        assert_eq!(with_state(json!({"reason": "y"}), &failed), json!({"reason": "y", "exit_code": 3}));
+        let failed = RunState::Failed {
+            reason: "x".into(),
+            exit_code: Some(3),
+        };
+        assert_eq!(
+            with_state(json!({"a": 1}), &failed),
+            json!({"a": 1, "reason": "x", "exit_code": 3})
+        );
+        assert_eq!(
+            with_state(json!({"reason": "y"}), &failed),
+            json!({"reason": "y", "exit_code": 3})
+        );
         assert_eq!(with_state(json!(null), &failed), json!(null));
     }
 }

@@ -13,23 +13,31 @@ async fn inbox() {
 #[tokio::test]
 async fn ledger() {
     let world = World::create().await;
-    contract::ledger(&world.store, &world.store, &world.repository).await.unwrap();
+    contract::ledger(&world.store, &world.store, &world.repository)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn run_store() {
     let world = World::create().await;
-    contract::run_store(&world.store, &world.repository).await.unwrap();
+    contract::run_store(&world.store, &world.repository)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn delivery_desk() {
     let world = World::create().await;
-    contract::delivery_desk(&world.store, &world.store, &world.store).await.unwrap();
+    contract::delivery_desk(&world.store, &world.store, &world.store)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn run_desk() {
     let world = World::create().await;
-    contract::run_desk(&world.store, &world.store, &world.repository).await.unwrap();
+    contract::run_desk(&world.store, &world.store, &world.repository)
+        .await
+        .unwrap();
 }

@@ -1,4 +1,5 @@
 //! The store on a real PostgreSQL, a database per test.
+#![allow(clippy::unwrap_used, reason = "what a test can't do without may fail it")]
 
 mod contract;
 mod deliveries;

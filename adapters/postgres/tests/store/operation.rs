@@ -29,13 +29,19 @@ async fn processes_that_start_at_once_migrate_once() {
 async fn seeding_is_idempotent_and_checked() {
     let world = World::create().await;
     let name = &world.repository.name;
-    assert_eq!(world.store.seed_project("demo", 1, name).await.unwrap(), world.repository);
+    assert_eq!(
+        world.store.seed_project("demo", 1, name).await.unwrap(),
+        world.repository
+    );
     let other = world.store.seed_project("other", 1, name).await;
     assert!(matches!(other, Err(PortError::Refused { .. })), "{other:?}");
     assert_eq!(world.count("select count(*) from platform.project").await, 1);
     for (slug, slots) in [("Not a slug", 1), ("", 1), ("demo", -1)] {
         let refused = world.store.seed_project(slug, slots, name).await;
-        assert!(matches!(refused, Err(PortError::Refused { .. })), "{slug} {slots}: {refused:?}");
+        assert!(
+            matches!(refused, Err(PortError::Refused { .. })),
+            "{slug} {slots}: {refused:?}"
+        );
     }
 }
 
@@ -50,18 +56,22 @@ async fn errors_say_whether_to_come_again_and_keep_the_password() {
         ..Options::new(Secret::new("postgres://ann:hunter2@127.0.0.1:1/x".to_owned()))
     };
     let error = Store::connect(&nobody).await.unwrap_err();
-    assert!(matches!(error, PortError::Unavailable { part: "database", .. }), "{error}");
+    assert!(
+        matches!(error, PortError::Unavailable { part: "database", .. }),
+        "{error}"
+    );
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
 #[tokio::test]
 async fn a_lost_connection_is_replaced() {
     let world = World::create().await;
-    world.run(
-        "select pg_terminate_backend(pid) from pg_stat_activity
+    world
+        .run(
+            "select pg_terminate_backend(pid) from pg_stat_activity
         where application_name = 'codex-k8s' and datname = current_database()",
-    )
-    .await;
+        )
+        .await;
     // At most one call for each connection that was cut fails, and says that it may succeed later.
     let mut failed = 0;
     let id = fresh_delivery_id();
@@ -82,10 +92,16 @@ async fn a_lost_connection_is_replaced() {
 #[tokio::test]
 async fn the_audit_trail_only_grows() {
     let world = World::create().await;
-    world.store.accept(delivery(&fresh_delivery_id(), b"{}")).await.unwrap();
-    for statement in
-        ["update audit.flow_event set kind = 'x'", "delete from audit.flow_event", "truncate audit.flow_event"]
-    {
+    world
+        .store
+        .accept(delivery(&fresh_delivery_id(), b"{}"))
+        .await
+        .unwrap();
+    for statement in [
+        "update audit.flow_event set kind = 'x'",
+        "delete from audit.flow_event",
+        "truncate audit.flow_event",
+    ] {
         let error = sqlx::query(statement).execute(&world.sql).await.unwrap_err();
         assert!(error.to_string().contains("append-only"), "{error}");
     }

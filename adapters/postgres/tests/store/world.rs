@@ -22,8 +22,17 @@ impl World {
         store.migrate().await.unwrap();
         let name = "codertocat/hello-world".parse().unwrap();
         let repository = store.seed_project("demo", 1, &name).await.unwrap();
-        let sql = PgPoolOptions::new().max_connections(2).connect(database.url()).await.unwrap();
-        Self { store, repository, sql, database }
+        let sql = PgPoolOptions::new()
+            .max_connections(2)
+            .connect(database.url())
+            .await
+            .unwrap();
+        Self {
+            store,
+            repository,
+            sql,
+            database,
+        }
     }
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
@@ -31,10 +40,17 @@ impl World {
     }
 
     pub(crate) async fn run(&self, statement: &'static str) -> u64 {
-        sqlx::query(statement).execute(&self.sql).await.unwrap().rows_affected()
+        sqlx::query(statement)
+            .execute(&self.sql)
+            .await
+            .unwrap()
+            .rows_affected()
     }
 }
 
 pub(crate) fn options(database: &TestDatabase) -> Options {
-    Options { max_connections: 8, ..Options::new(Secret::new(database.url().to_owned())) }
+    Options {
+        max_connections: 8,
+        ..Options::new(Secret::new(database.url().to_owned()))
+    }
 }
