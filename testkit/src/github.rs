@@ -21,10 +21,13 @@ mod faults;
 mod hooks;
 mod shapes;
 mod site;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
@@ -39,6 +42,11 @@ pub use world::Comment;
 
 use world::World;
 
+/// Requests per hour and account.
+const HOURLY_LIMIT: u64 = 5_000;
+/// How many requests are remembered for [`Simulator::requests`].
+const REQUESTS_KEPT: usize = 20_000;
+
 /// What the routes and the [`Simulator`] share.
 struct Shared {
     /// The address without a slash at the end.
@@ -48,6 +56,7 @@ struct Shared {
     world: Mutex<World>,
     state_file: Option<PathBuf>,
     requests: Mutex<Vec<(Method, String)>>,
+    counted: AtomicU64,
     faults: faults::Faults,
     hook: Option<hooks::Hook>,
     client: reqwest::Client,
@@ -81,15 +90,19 @@ impl Shared {
         self.accounts.get(token).cloned()
     }
 
-    /// Notes a request, says how many there were.
+    /// Notes a request, says how much of the hourly allowance is used.
     fn note_request(&self, method: &Method, path: &str) -> u64 {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() >= REQUESTS_KEPT {
+            requests.drain(..REQUESTS_KEPT / 2);
+        }
         requests.push((method.clone(), path.to_owned()));
-        requests.len() as u64
+        self.counted.fetch_add(1, Ordering::Relaxed) % HOURLY_LIMIT + 1
     }
 
-    fn requests_so_far(&self) -> u64 {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    /// How much of the hourly allowance is used. It renews itself when it is: only a [`Fault`] makes anybody wait.
+    fn used(&self) -> u64 {
+        self.counted.load(Ordering::Relaxed) % HOURLY_LIMIT
     }
 
     /// Sets the labels and sends `issues.labeled` for each new one.
@@ -250,7 +263,7 @@ impl Simulator {
         self.shared.faults.arm(method, path_part, times, fault);
     }
 
-    /// Every API request so far: method and path.
+    /// The API requests so far, the last 10,000 at least: method and path.
     pub fn requests(&self) -> Vec<(Method, String)> {
         self.shared
             .requests

@@ -104,7 +104,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn api(code: u16, details: serde_json::Value) -> kube::Error {
+    fn api(code: u16, details: &serde_json::Value) -> kube::Error {
         let status = serde_json::json!({ "code": code, "message": "said so", "details": details });
         kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
     }
@@ -113,7 +113,7 @@ mod tests {
     fn what_passes_and_what_does_not() {
         let none = serde_json::Value::Null;
         for code in [401, 409, 410, 429, 500, 503, 504] {
-            let error = port_error("x", &api(code, none.clone()));
+            let error = port_error("x", &api(code, &none));
             assert!(
                 matches!(
                     error,
@@ -126,13 +126,13 @@ mod tests {
             );
         }
         for code in [400, 403, 404, 405, 422] {
-            let error = port_error("the Job", &api(code, none.clone()));
+            let error = port_error("the Job", &api(code, &none));
             assert_eq!(
                 error.to_string(),
                 format!("kubernetes refused: the Job: {code} said so")
             );
         }
-        let error = port_error("x", &api(429, serde_json::json!({ "retryAfterSeconds": 3 })));
+        let error = port_error("x", &api(429, &serde_json::json!({ "retryAfterSeconds": 3 })));
         assert!(
             matches!(
                 error,
@@ -145,7 +145,7 @@ mod tests {
         );
         let leaving = serde_json::json!({ "causes": [{ "reason": "NamespaceTerminating", "message": "", "field": "" }] });
         assert!(matches!(
-            port_error("x", &api(403, leaving)),
+            port_error("x", &api(403, &leaving)),
             PortError::Unavailable { .. }
         ));
     }

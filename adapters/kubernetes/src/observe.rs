@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn see(job: Value, pod: Option<Value>) -> Observation {
+    fn see(job: &Value, pod: Option<&Value>) -> Observation {
         let job: Job = serde_json::from_value(json!({ "status": job })).unwrap();
         let pod: Option<Pod> = pod.map(|status| serde_json::from_value(json!({ "status": status })).unwrap());
         observation(&job, pod.as_ref())
@@ -135,7 +135,7 @@ mod tests {
         ]})
     }
 
-    fn container(state: Value) -> Value {
+    fn container(state: &Value) -> Value {
         json!({ "phase": "Running", "containerStatuses": [{
             "name": "agent", "state": state, "image": "", "imageID": "", "ready": false, "restartCount": 0,
         }]})
@@ -157,7 +157,7 @@ mod tests {
     fn ends() {
         let exit = |code: i32, reason: &str| {
             Some(container(
-                json!({ "terminated": { "exitCode": code, "reason": reason } }),
+                &json!({ "terminated": { "exitCode": code, "reason": reason } }),
             ))
         };
         let backoff = || ended("Failed", "BackoffLimitExceeded");
@@ -193,7 +193,7 @@ mod tests {
                 Observation::DeadlineExceeded,
             ),
         ] {
-            assert_eq!(see(job.clone(), pod.clone()), expected, "{job} {pod:?}");
+            assert_eq!(see(&job, pod.as_ref()), expected, "{job} {pod:?}");
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
     fn on_the_way() {
         let waiting = |reason: &str| {
             Some(container(
-                json!({ "waiting": { "reason": reason, "message": "back-off" } }),
+                &json!({ "waiting": { "reason": reason, "message": "back-off" } }),
             ))
         };
         let unschedulable = json!({ "phase": "Pending", "conditions": [
@@ -219,12 +219,12 @@ mod tests {
             (json!({}), Some(unschedulable), active("Unschedulable: 0/1 nodes")),
             (
                 json!({}),
-                Some(container(json!({ "running": {} }))),
+                Some(container(&json!({ "running": {} }))),
                 active("Running"),
             ),
             (only_target, Some(json!({ "phase": "Failed" })), active("Failed")),
         ] {
-            assert_eq!(see(job.clone(), pod.clone()), expected, "{job} {pod:?}");
+            assert_eq!(see(&job, pod.as_ref()), expected, "{job} {pod:?}");
         }
     }
 }

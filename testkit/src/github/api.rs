@@ -1,26 +1,25 @@
 //! The REST routes: GitHub's paths, statuses and bodies on the simulator's [`super::world`].
 
+mod comments;
+mod labels;
+
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Query, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Paging, error, invalid, not_found, page};
+use super::answer::{error, not_found};
 use super::faults::{self, Fault};
-use super::{Shared, shapes, site};
-
-const COMMENT_LIMIT: usize = 65_536;
-const HOURLY_LIMIT: u64 = 5_000;
+use super::{HOURLY_LIMIT, Shared, shapes, site};
 
 /// Who asks: the login of the token.
 #[derive(Clone)]
-struct Caller(String);
+pub(super) struct Caller(String);
 
 /// All routes.
 pub(super) fn router(shared: &Arc<Shared>) -> Router {
@@ -35,16 +34,16 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/repos/{owner}/{name}/issues/{number}", get(issue))
         .route(
             "/repos/{owner}/{name}/issues/{number}/comments",
-            get(list_comments).post(create_comment),
+            get(comments::list).post(comments::create),
         )
         .route(
             "/repos/{owner}/{name}/issues/comments/{id}",
-            patch(edit_comment).get(get_comment).delete(delete_comment),
+            patch(comments::edit).get(comments::get).delete(comments::delete),
         )
-        .route("/repos/{owner}/{name}/issues/{number}/labels", post(add_labels))
+        .route("/repos/{owner}/{name}/issues/{number}/labels", post(labels::add))
         .route(
             "/repos/{owner}/{name}/issues/{number}/labels/{label}",
-            axum::routing::delete(remove_label),
+            delete(labels::remove),
         )
         .fallback(|| async { not_found() })
         .layer(from_fn_with_state(Arc::clone(shared), guard));
@@ -119,7 +118,7 @@ async fn user(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Ca
 }
 
 async fn rate_limit(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let used = shared.requests_so_far();
+    let used = shared.used();
     let core = json!({
         "limit": HOURLY_LIMIT,
         "used": used,
@@ -179,246 +178,4 @@ async fn look(State(shared): State<Arc<Shared>>, Path((owner, name, number)): Is
     repository
         .and_then(|r| r.issues.get(&number).map(|issue| site::issue(r, issue)))
         .map_or_else(not_found, |page| Html(page).into_response())
-}
-
-async fn list_comments(
-    State(shared): State<Arc<Shared>>,
-    Path((owner, name, number)): IssuePath,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let world = shared.world();
-    let Some(repository) = world.repository(&format!("{owner}/{name}")) else {
-        return not_found();
-    };
-    let Some(issue) = repository.issues.get(&number) else {
-        return not_found();
-    };
-    let comments = issue
-        .comments
-        .iter()
-        .filter(|c| paging.since.is_none_or(|since| c.updated_at >= since));
-    let items = comments
-        .map(|c| shapes::comment(&shared.root, repository, number, c))
-        .collect();
-    let path = format!(
-        "{}/repos/{}/issues/{number}/comments",
-        shared.root, repository.full_name
-    );
-    page(&path, &paging, items)
-}
-
-#[derive(Deserialize)]
-struct CommentBody {
-    #[serde(default)]
-    body: String,
-}
-
-impl CommentBody {
-    fn refused(&self) -> Option<Response> {
-        if self.body.trim().is_empty() {
-            return Some(invalid(
-                "IssueComment",
-                "body",
-                "missing_field",
-                "body can't be blank",
-            ));
-        }
-        let too_long = self.body.chars().count() > COMMENT_LIMIT;
-        too_long.then(|| {
-            invalid(
-                "IssueComment",
-                "body",
-                "custom",
-                "body is too long (maximum is 65536 characters)",
-            )
-        })
-    }
-}
-
-async fn create_comment(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path((owner, name, number)): IssuePath,
-    Json(new): Json<CommentBody>,
-) -> Response {
-    if let Some(refused) = new.refused() {
-        return refused;
-    }
-    let (full_name, now) = (format!("{owner}/{name}"), shared.now());
-    let created = shared.change(|world| {
-        let comment = world.add_comment(&full_name, number, (&caller.0, &new.body), now)?;
-        Some(shapes::comment(
-            &shared.root,
-            world.repository(&full_name)?,
-            number,
-            &comment,
-        ))
-    });
-    created.map_or_else(not_found, |comment| {
-        (StatusCode::CREATED, Json(comment)).into_response()
-    })
-}
-
-async fn get_comment(State(shared): State<Arc<Shared>>, Path((owner, name, id)): IssuePath) -> Response {
-    let (world, full_name) = (shared.world(), format!("{owner}/{name}"));
-    let found = world.find_comment(&full_name, id).and_then(|(number, place)| {
-        let repository = world.repository(&full_name)?;
-        let comment = repository.issues.get(&number)?.comments.get(place)?;
-        Some(shapes::comment(&shared.root, repository, number, comment))
-    });
-    found.map_or_else(not_found, |comment| Json(comment).into_response())
-}
-
-/// Whether the caller may change this comment: its author, or who may push.
-fn may_change(
-    shared: &Shared,
-    full_name: &str,
-    id: i64,
-    caller: &str,
-) -> Result<(i64, usize), Box<Response>> {
-    let world = shared.world();
-    let (number, place) = world
-        .find_comment(full_name, id)
-        .ok_or_else(|| Box::new(not_found()))?;
-    let repository = world.repository(full_name).ok_or_else(|| Box::new(not_found()))?;
-    let mine = repository
-        .issues
-        .get(&number)
-        .and_then(|issue| issue.comments.get(place))
-        .is_some_and(|c| {
-            c.login.eq_ignore_ascii_case(caller)
-                || matches!(repository.role(caller), "admin" | "maintain" | "write")
-        });
-    if mine {
-        Ok((number, place))
-    } else {
-        Err(Box::new(error(
-            StatusCode::FORBIDDEN,
-            "Must have admin rights to Repository.",
-        )))
-    }
-}
-
-async fn edit_comment(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path((owner, name, id)): IssuePath,
-    Json(new): Json<CommentBody>,
-) -> Response {
-    if let Some(refused) = new.refused() {
-        return refused;
-    }
-    let (full_name, now) = (format!("{owner}/{name}"), shared.now());
-    if let Err(refused) = may_change(&shared, &full_name, id, &caller.0) {
-        return *refused;
-    }
-    let edited = shared.change(|world| {
-        let (number, place) = world.find_comment(&full_name, id)?;
-        let issue = world.repository_mut(&full_name)?.issues.get_mut(&number)?;
-        let comment = issue.comments.get_mut(place)?;
-        comment.body.clone_from(&new.body);
-        comment.updated_at = now;
-        let comment = comment.clone();
-        Some(shapes::comment(
-            &shared.root,
-            world.repository(&full_name)?,
-            number,
-            &comment,
-        ))
-    });
-    edited.map_or_else(not_found, |comment| Json(comment).into_response())
-}
-
-async fn delete_comment(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path((owner, name, id)): IssuePath,
-) -> Response {
-    let full_name = format!("{owner}/{name}");
-    if let Err(refused) = may_change(&shared, &full_name, id, &caller.0) {
-        return *refused;
-    }
-    let gone = shared.change(|world| {
-        let (number, place) = world.find_comment(&full_name, id)?;
-        world
-            .repository_mut(&full_name)?
-            .issues
-            .get_mut(&number)?
-            .comments
-            .remove(place);
-        Some(())
-    });
-    gone.map_or_else(not_found, |()| StatusCode::NO_CONTENT.into_response())
-}
-
-#[derive(Deserialize)]
-struct LabelNames {
-    labels: Vec<String>,
-}
-
-async fn add_labels(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path((owner, name, number)): IssuePath,
-    Json(new): Json<LabelNames>,
-) -> Response {
-    relabel(&shared, &format!("{owner}/{name}"), number, &caller.0, |labels| {
-        for label in new.labels {
-            if !labels.contains(&label) {
-                labels.push(label);
-            }
-        }
-        true
-    })
-}
-
-async fn remove_label(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path((owner, name, number, label)): Path<(String, String, i64, String)>,
-) -> Response {
-    relabel(&shared, &format!("{owner}/{name}"), number, &caller.0, |labels| {
-        let before = labels.len();
-        labels.retain(|l| !l.eq_ignore_ascii_case(&label));
-        labels.len() < before
-    })
-}
-
-/// Changes an issue's labels for a caller who may, and answers with those it has then.
-fn relabel(
-    shared: &Shared,
-    full_name: &str,
-    number: i64,
-    caller: &str,
-    change: impl FnOnce(&mut Vec<String>) -> bool,
-) -> Response {
-    let mut labels = {
-        let world = shared.world();
-        let Some(repository) = world.repository(full_name) else {
-            return not_found();
-        };
-        let Some(issue) = repository.issues.get(&number) else {
-            return not_found();
-        };
-        if !matches!(repository.role(caller), "admin" | "maintain" | "write" | "triage") {
-            return error(StatusCode::FORBIDDEN, "Must have triage rights to Repository.");
-        }
-        issue.labels.clone()
-    };
-    if !change(&mut labels) {
-        return error(StatusCode::NOT_FOUND, "Label does not exist");
-    }
-    let names: Vec<&str> = labels.iter().map(String::as_str).collect();
-    if shared.set_labels(full_name, number, &names, caller).is_none() {
-        return not_found();
-    }
-    let world = shared.world();
-    let Some(repository) = world.repository(full_name) else {
-        return not_found();
-    };
-    let shown: Vec<Value> = names
-        .iter()
-        .map(|name| shapes::label(&shared.root, repository, name))
-        .collect();
-    Json(shown).into_response()
 }

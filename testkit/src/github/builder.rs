@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -135,6 +136,7 @@ impl Builder {
             world: Mutex::new(world),
             state_file: self.state_file,
             requests: Mutex::default(),
+            counted: AtomicU64::default(),
             faults: faults::Faults::default(),
             hook: self.hook,
             client: reqwest::Client::new(),

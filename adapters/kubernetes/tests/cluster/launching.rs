@@ -1,52 +1,53 @@
 //! What a launch makes, and what it leaves alone.
+#![expect(clippy::unwrap_used, reason = "a test that can't be set up fails")]
+
+use std::fmt::Debug;
 
 use domain::port::{Cluster as _, PortError};
 use domain::workload::{Observation, Workload};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::place::{Place, place, workload};
 
-/// The versions of all that a launch makes and nobody else writes to.
-async fn versions(place: &Place, workload: &Workload) -> Vec<String> {
-    let (client, namespace) = (place.client.clone(), workload.namespace.as_str());
-    let version = |object: &dyn Fn() -> Option<String>| object().unwrap_or_default();
-    let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
-    let deny = policies.get("deny-all").await.unwrap();
-    let allow = policies.get("allow-dns-and-https").await.unwrap();
-    let limits = Api::<LimitRange>::namespaced(client.clone(), namespace)
-        .get("run")
-        .await
-        .unwrap();
-    let account = Api::<ServiceAccount>::namespaced(client.clone(), namespace)
-        .get("agent")
-        .await
-        .unwrap();
-    let role = Api::<Role>::namespaced(client.clone(), namespace)
-        .get("agent")
-        .await
-        .unwrap();
-    let binding = Api::<RoleBinding>::namespaced(client.clone(), namespace)
-        .get("agent")
-        .await
-        .unwrap();
-    let job = Api::<Job>::namespaced(client.clone(), namespace)
-        .get(&workload.job_name)
-        .await
-        .unwrap();
+/// The versions of all that a launch makes and nobody else writes to; the Job's is its identity, since its status
+/// is written to by others.
+async fn versions(place: &Place, workload: &Workload) -> Vec<Option<String>> {
+    async fn get<K>(place: &Place, workload: &Workload, name: &str) -> K
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        Api::namespaced(place.client.clone(), &workload.namespace)
+            .get(name)
+            .await
+            .unwrap()
+    }
     vec![
-        version(&|| deny.resource_version()),
-        version(&|| allow.resource_version()),
-        version(&|| limits.resource_version()),
-        version(&|| account.resource_version()),
-        version(&|| role.resource_version()),
-        version(&|| binding.resource_version()),
-        version(&|| job.uid()),
+        get::<NetworkPolicy>(place, workload, "deny-all")
+            .await
+            .resource_version(),
+        get::<NetworkPolicy>(place, workload, "allow-dns-and-https")
+            .await
+            .resource_version(),
+        get::<LimitRange>(place, workload, "run").await.resource_version(),
+        get::<ServiceAccount>(place, workload, "agent")
+            .await
+            .resource_version(),
+        get::<Role>(place, workload, "agent").await.resource_version(),
+        get::<RoleBinding>(place, workload, "agent")
+            .await
+            .resource_version(),
+        get::<Job>(place, workload, &workload.job_name).await.uid(),
     ]
 }
 
@@ -55,7 +56,7 @@ async fn makes_everything_and_a_repeat_changes_nothing() {
     let (place, workload) = (place().await, workload("exit 0"));
     place.cluster.launch(&workload).await.unwrap();
     let first = versions(&place, &workload).await;
-    assert!(first.iter().all(|version| !version.is_empty()), "{first:?}");
+    assert!(first.iter().all(Option::is_some), "{first:?}");
     place.cluster.launch(&workload).await.unwrap();
     assert_eq!(versions(&place, &workload).await, first);
 
