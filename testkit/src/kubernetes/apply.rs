@@ -195,18 +195,18 @@ impl Application<'_> {
             }
             let mut who = format!("conflict with {:?}", share.manager);
             if !share.subresource.is_empty() {
-                who.push_str(&format!(" with subresource {:?}", share.subresource));
+                who = format!("{who} with subresource {:?}", share.subresource);
             }
             if share.operation == "Update" {
-                who.push_str(&format!(" using {}", self.resource.api_version()));
+                who = format!("{who} using {}", self.resource.api_version());
             }
-            let list: Vec<String> = lost.iter().map(to_text).collect();
-            others.push(if let [only] = list.as_slice() {
+            let paths: Vec<String> = lost.iter().map(to_text).collect();
+            others.push(if let [only] = paths.as_slice() {
                 format!("{who}: {only}")
             } else {
-                format!("{who}:\n- {}", list.join("\n- "))
+                format!("{who}:\n- {}", paths.join("\n- "))
             });
-            causes.extend(list.into_iter().map(|field| Cause {
+            causes.extend(paths.into_iter().map(|field| Cause {
                 reason: "FieldManagerConflict",
                 field,
                 message: who.clone(),
@@ -298,9 +298,9 @@ fn remove(place: &Place, value: &mut Value, path: &[String]) {
     let Some(list) = value.as_array_mut() else { return };
     let at = list.iter().position(|element| match shape {
         Shape::Keyed(keys) => element_key(keys, element) == *step,
-        _ => step
-            .strip_prefix("v:")
-            .is_some_and(|wanted| element.to_string() == wanted),
+        _ => step.strip_prefix("v:").is_some_and(|wanted| {
+            serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| *element == wanted)
+        }),
     });
     if let Some(at) = at {
         if rest.is_empty() {

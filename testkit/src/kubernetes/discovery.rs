@@ -58,13 +58,13 @@ fn kinds(group: &str) -> Value {
             "update",
             "watch"
         ]);
-        list.push(entry(resource, resource.plural.to_owned(), &verbs));
+        list.push(entry(resource, resource.plural, &verbs));
         let verbs = json!(["get", "patch", "update"]);
         if resource.status {
-            list.push(entry(resource, format!("{}/status", resource.plural), &verbs));
+            list.push(entry(resource, &format!("{}/status", resource.plural), &verbs));
         }
         if resource.kind == "Pod" {
-            list.push(entry(resource, "pods/log".into(), &json!(["get"])));
+            list.push(entry(resource, "pods/log", &json!(["get"])));
         }
     }
     let version = if group.is_empty() {
@@ -75,7 +75,7 @@ fn kinds(group: &str) -> Value {
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": list })
 }
 
-fn entry(resource: &Resource, name: String, verbs: &Value) -> Value {
+fn entry(resource: &Resource, name: &str, verbs: &Value) -> Value {
     json!({
         "name": name, "singularName": resource.kind.to_lowercase(), "namespaced": resource.namespaced,
         "kind": resource.kind, "verbs": verbs,

@@ -285,9 +285,9 @@ pub(crate) fn to_text(path: &Path) -> String {
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            text.push_str(&format!("[{}]", fields.join(",")));
+            text = format!("{text}[{}]", fields.join(","));
         } else if let Some(value) = step.strip_prefix("v:") {
-            text.push_str(&format!("[={value}]"));
+            text = format!("{text}[={value}]");
         }
     }
     text

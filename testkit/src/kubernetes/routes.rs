@@ -141,7 +141,7 @@ async fn write(
     let bytes = to_bytes(body, BODY_LIMIT_BYTES)
         .await
         .map_err(|_| ApiError::new(413, "RequestEntityTooLarge", "the body is longer than 3 MiB"))?;
-    let body = parse_body(&bytes)?;
+    let body = parse_body(&bytes, &content_type)?;
     let agent = header(header::USER_AGENT);
     let apply = content_type.starts_with("application/apply-patch");
     let manager = match query.text("fieldManager") {
@@ -213,15 +213,25 @@ async fn write(
     }
 }
 
-fn parse_body(bytes: &[u8]) -> Result<Value, ApiError> {
+fn parse_body(bytes: &[u8], content_type: &str) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the body of the request could not be decoded as JSON ({error}); the simulator reads JSON only"
-        ))
-    })
+    if content_type.contains("protobuf") {
+        return Err(ApiError::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+        ]));
+    }
+    let unreadable = |error: String| {
+        ApiError::bad_request(format!("the body of the request could not be decoded: {error}"))
+    };
+    match serde_json::from_slice(bytes) {
+        Err(_) if content_type.contains("yaml") => {
+            serde_saphyr::from_slice(bytes).map_err(|error| unreadable(error.to_string()))
+        }
+        read => read.map_err(|error| unreadable(error.to_string())),
+    }
 }
 
 fn patch_kind(content_type: &str, query: &Query) -> Result<PatchKind, ApiError> {

@@ -252,13 +252,11 @@ fn unchangeable(resource: &Resource, object: &Value, old: &Value, causes: &mut V
             ));
         }
         "Secret" => fixed("type"),
-        "Pod" => {
-            if pod_without_changeable(&object["spec"]) != pod_without_changeable(&old["spec"]) {
-                causes.push(Cause::forbidden(
+        "Pod" if pod_without_changeable(&object["spec"]) != pod_without_changeable(&old["spec"]) => {
+            causes.push(Cause::forbidden(
                     "spec",
                     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
                 ));
-            }
         }
         _ => {}
     }
@@ -289,9 +287,9 @@ fn pod_without_changeable(spec: &Value) -> Value {
     let mut spec = spec.clone();
     for list in ["containers", "initContainers"] {
         if let Some(list) = spec.get_mut(list).and_then(Value::as_array_mut) {
-            list.iter_mut().for_each(|c| {
-                object::members(c).remove("image");
-            });
+            for container in list {
+                object::members(container).remove("image");
+            }
         }
     }
     let members = object::members(&mut spec);
@@ -316,9 +314,9 @@ fn fixed_while_suspended(job: &Value) -> Value {
         spec.remove(field);
     }
     if let Some(containers) = spec.get_mut("containers").and_then(Value::as_array_mut) {
-        containers.iter_mut().for_each(|container| {
+        for container in containers {
             object::members(container).remove("resources");
-        });
+        }
     }
     template
 }

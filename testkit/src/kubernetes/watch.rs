@@ -24,7 +24,7 @@ use super::status::ApiError;
 use super::store::{Change, Event};
 use super::writes::Target;
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 
 struct Watch {
     cluster: Arc<Cluster>,

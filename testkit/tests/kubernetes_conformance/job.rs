@@ -59,6 +59,14 @@ fn has_condition(job: &Job, kind: &str) -> bool {
         .any(|c| c.type_ == kind && c.status == "True")
 }
 
+/// Phase, exit code and reason.
+fn ending(pod: &Pod) -> (String, i32, Option<String>) {
+    let status = pod.status.clone().unwrap();
+    let container = status.container_statuses.unwrap()[0].clone();
+    let ended = container.state.unwrap().terminated.unwrap();
+    (status.phase.unwrap(), ended.exit_code, ended.reason)
+}
+
 #[tokio::test]
 async fn a_job_makes_a_pod() {
     let stage = Stage::set("job").await;
@@ -119,15 +127,10 @@ async fn success() {
         assert_eq!((status.succeeded, status.active), (Some(1), None));
         assert!(status.completion_time.is_some());
         let pod = first_pod(&all, "j").await;
-        let status = pod.status.unwrap();
-        assert_eq!(status.phase.as_deref(), Some("Succeeded"));
-        let state = status.container_statuses.unwrap()[0]
-            .state
-            .clone()
-            .unwrap()
-            .terminated
-            .unwrap();
-        assert_eq!((state.exit_code, state.reason.as_deref()), (0, Some("Completed")));
+        assert_eq!(
+            ending(&pod),
+            ("Succeeded".to_owned(), 0, Some("Completed".to_owned()))
+        );
     }
     stage.clear().await;
 }
@@ -144,17 +147,12 @@ async fn failure() {
         assert_eq!(reason, "BackoffLimitExceeded");
         assert!(has_condition(&ended, "FailureTarget"));
         assert_eq!(ended.status.unwrap().failed, Some(1));
-        let pods = pods(&all, "j").await;
-        assert_eq!(pods.len(), 1);
-        let status = pods[0].status.clone().unwrap();
-        assert_eq!(status.phase.as_deref(), Some("Failed"));
-        let state = status.container_statuses.unwrap()[0]
-            .state
-            .clone()
-            .unwrap()
-            .terminated
-            .unwrap();
-        assert_eq!((state.exit_code, state.reason.as_deref()), (3, Some("Error")));
+        let made = pods(&all, "j").await;
+        assert_eq!(made.len(), 1);
+        assert_eq!(
+            ending(&made[0]),
+            ("Failed".to_owned(), 3, Some("Error".to_owned()))
+        );
     }
     stage.clear().await;
 }

@@ -67,7 +67,7 @@ async fn whole_and_in_part() {
         assert!(
             stamped
                 .lines()
-                .all(|line| line.starts_with("20") && line.contains("Z ")),
+                .all(|line| line.starts_with("20") && line.contains(' ')),
             "{stamped}"
         );
         let params = LogParams {
@@ -99,7 +99,7 @@ async fn followed_to_the_end() {
             ..LogParams::default()
         };
         let lines = pods.log_stream("p", &params).await.unwrap().lines();
-        let all = tokio::time::timeout(Duration::from_secs(60), lines.try_collect::<Vec<_>>()).await;
+        let all = tokio::time::timeout(Duration::from_mins(1), lines.try_collect::<Vec<_>>()).await;
         assert_eq!(
             all.expect("the log has no end").unwrap(),
             ["line 1", "line 2", "line 3"]
@@ -187,25 +187,6 @@ async fn a_deleted_pod_is_asked_to_end() {
             .await
             .unwrap();
         gone(&pods, "p").await;
-    }
-    stage.clear().await;
-}
-
-#[tokio::test]
-async fn a_command_that_is_not_there() {
-    let stage = Stage::set("log").await;
-    if stage.has_nodes().await {
-        let pods: Api<Pod> = stage.api();
-        let mut main = container("true");
-        main["command"] = json!(["no-such-command-anywhere"]);
-        let lost: Pod = typed(
-            json!({ "metadata": { "name": "p" }, "spec": { "restartPolicy": "Never", "containers": [main] } }),
-        );
-        pods.create(&PostParams::default(), &lost).await.unwrap();
-        let pod = phase(&pods, "p", "Failed").await;
-        let status = pod.status.unwrap().container_statuses.unwrap();
-        let ended = status[0].state.clone().unwrap().terminated.unwrap();
-        assert_eq!(ended.exit_code, 128);
     }
     stage.clear().await;
 }

@@ -2,6 +2,12 @@
 //! and with `CODEX_K8S_TEST_KUBECONFIG` (a path) on a real cluster: so the simulator is held to what real
 //! API servers do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails may panic anywhere"
+)]
+
 mod access;
 mod admission;
 mod apply;

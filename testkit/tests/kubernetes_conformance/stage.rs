@@ -134,9 +134,9 @@ async fn connect(kubeconfig: Kubeconfig) -> Client {
 }
 
 /// An object from JSON.
-pub(crate) fn typed<K: DeserializeOwned>(mut value: Value) -> K
+pub(crate) fn typed<K>(mut value: Value) -> K
 where
-    K: Resource,
+    K: Resource + DeserializeOwned,
     K::DynamicType: Default,
 {
     let kind = K::DynamicType::default();

@@ -109,7 +109,7 @@ fn baseline(spec: &Value, level: &str, faults: &mut Vec<String>) {
         ));
     }
     let paths: Vec<String> = items(&spec["volumes"])
-        .filter(|v| !v["hostPath"].is_null())
+        .filter(|v| level == "baseline" && !v["hostPath"].is_null())
         .map(|v| format!("{:?}", str_of(v, "name")))
         .collect();
     if !paths.is_empty() {
@@ -124,16 +124,17 @@ fn baseline(spec: &Value, level: &str, faults: &mut Vec<String>) {
 fn restricted(spec: &Value, faults: &mut Vec<String>) {
     let pod = &spec["securityContext"];
     let volumes: Vec<String> = items(&spec["volumes"])
-        .filter(|v| {
-            entries(v).any(|(source, _)| source != "name" && !RESTRICTED_VOLUMES.contains(&source.as_str()))
+        .flat_map(|volume| entries(volume).map(move |(source, _)| (volume, source)))
+        .filter(|(_, source)| *source != "name" && !RESTRICTED_VOLUMES.contains(&source.as_str()))
+        .map(|(volume, source)| {
+            format!(
+                "volume {:?} uses restricted volume type {source:?}",
+                str_of(volume, "name")
+            )
         })
-        .map(|v| format!("{:?}", str_of(v, "name")))
         .collect();
     if !volumes.is_empty() {
-        faults.push(format!(
-            "restricted volume types (volumes {} use restricted types)",
-            volumes.join(", ")
-        ));
+        faults.push(format!("restricted volume types ({})", volumes.join(", ")));
     }
     let escalates = |c: &&Value| security(c)["allowPrivilegeEscalation"] != false;
     if let Some(who) = failing(containers(spec).filter(escalates)) {

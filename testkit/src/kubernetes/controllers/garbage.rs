@@ -36,11 +36,11 @@ pub(super) fn pass(pass: &mut Pass<'_>) {
         if object::has_finalizer(&owner, "orphan") {
             for (kind, dependent) in of_owner {
                 edit(pass.store, kind, dependent, |o| {
-                    drop_references(o, |r| r["uid"] == owner["metadata"]["uid"])
+                    drop_references(o, |r| r["uid"] == owner["metadata"]["uid"]);
                 });
             }
             edit(pass.store, resource, &owner, |o| {
-                object::remove_finalizer(o, "orphan")
+                object::remove_finalizer(o, "orphan");
             });
             continue;
         }
@@ -55,7 +55,7 @@ pub(super) fn pass(pass: &mut Pass<'_>) {
         }
         if !blocked {
             edit(pass.store, resource, &owner, |o| {
-                object::remove_finalizer(o, "foregroundDeletion")
+                object::remove_finalizer(o, "foregroundDeletion");
             });
         }
     }

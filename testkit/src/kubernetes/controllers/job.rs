@@ -48,7 +48,7 @@ fn release_orphans(pass: &mut Pass<'_>) {
         });
         if !counted {
             edit(pass.store, &POD, &pod, |pod| {
-                object::remove_finalizer(pod, TRACKING)
+                object::remove_finalizer(pod, TRACKING);
             });
         }
     }
@@ -100,7 +100,7 @@ fn sync(pass: &mut Pass<'_>, job: &Value) {
             if object::has_finalizer(pod, TRACKING) {
                 *(if success { &mut succeeded } else { &mut failed }) += 1;
                 edit(pass.store, &POD, pod, |pod| {
-                    object::remove_finalizer(pod, TRACKING)
+                    object::remove_finalizer(pod, TRACKING);
                 });
             }
         } else {
@@ -258,7 +258,7 @@ fn may_start(pass: &Pass<'_>, failed: i64, pods: &[Arc<Value>]) -> bool {
         .filter_map(|status| object::parse_time(&status["state"]["terminated"]["finishedAt"]))
         .max();
     let doublings = u32::try_from(failed - 1).unwrap_or(0).min(10);
-    let wait = (pass.job_backoff * 2_u32.pow(doublings)).min(std::time::Duration::from_secs(360));
+    let wait = (pass.job_backoff * 2_u32.pow(doublings)).min(std::time::Duration::from_mins(6));
     let wait = TimeDelta::from_std(wait).unwrap_or_default();
     last.is_none_or(|last| pass.now >= last + wait)
 }

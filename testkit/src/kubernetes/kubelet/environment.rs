@@ -155,15 +155,12 @@ fn expanded(text: &str, variables: &BTreeMap<String, String>) -> String {
             continue;
         }
         let name = tail.strip_prefix('(').and_then(|tail| tail.split_once(')'));
-        match name.and_then(|(name, tail)| Some((variables.get(name)?, tail))) {
-            Some((value, tail)) => {
-                result.push_str(value);
-                rest = tail;
-            }
-            None => {
-                result.push('$');
-                rest = tail;
-            }
+        if let Some((value, tail)) = name.and_then(|(name, tail)| Some((variables.get(name)?, tail))) {
+            result.push_str(value);
+            rest = tail;
+        } else {
+            result.push('$');
+            rest = tail;
         }
     }
     result.push_str(rest);

@@ -28,7 +28,7 @@ struct ContainerLog {
 /// All logs, by pod and container.
 #[derive(Debug)]
 pub(crate) struct Logs {
-    logs: Mutex<HashMap<(String, String), ContainerLog>>,
+    by_container: Mutex<HashMap<(String, String), ContainerLog>>,
     changed: watch::Sender<u64>,
     limit_bytes: usize,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self {
-            logs: Mutex::default(),
+            by_container: Mutex::default(),
             changed: watch::Sender::default(),
             limit_bytes,
         }
@@ -49,7 +49,7 @@ impl Logs {
 
     /// Adds a line; beyond the limit the oldest go.
     pub(crate) fn append(&self, pod_uid: &str, container: &str, line: LogLine) {
-        let mut logs = lock(&self.logs);
+        let mut logs = lock(&self.by_container);
         let log = logs
             .entry((pod_uid.to_owned(), container.to_owned()))
             .or_default();
@@ -67,7 +67,7 @@ impl Logs {
 
     /// Says that nothing follows.
     pub(crate) fn finish(&self, pod_uid: &str, container: &str) {
-        lock(&self.logs)
+        lock(&self.by_container)
             .entry((pod_uid.to_owned(), container.to_owned()))
             .or_default()
             .finished = true;
@@ -76,14 +76,14 @@ impl Logs {
 
     /// Drops the logs of a pod that is gone.
     pub(crate) fn forget(&self, pod_uid: &str) {
-        lock(&self.logs).retain(|(pod, _), _| pod != pod_uid);
+        lock(&self.by_container).retain(|(pod, _), _| pod != pod_uid);
         self.wake();
     }
 
     /// The number after the last line.
     pub(crate) fn end(&self, pod_uid: &str, container: &str) -> u64 {
         let key = (pod_uid.to_owned(), container.to_owned());
-        lock(&self.logs)
+        lock(&self.by_container)
             .get(&key)
             .map_or(0, |log| log.first + log.lines.len() as u64)
     }
@@ -91,7 +91,7 @@ impl Logs {
     /// The lines from this number on, the number to go on with, and whether nothing follows.
     pub(crate) fn read(&self, pod_uid: &str, container: &str, from: u64) -> (Vec<LogLine>, u64, bool) {
         let key = (pod_uid.to_owned(), container.to_owned());
-        let logs = lock(&self.logs);
+        let logs = lock(&self.by_container);
         let Some(log) = logs.get(&key) else {
             return (Vec::new(), from, true);
         };
