@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::access::{self, Attempt};
+use super::access::{self, Attempt, Subject, escalation};
 use super::cluster::Cluster;
 use super::object;
 use super::resource::Resource;
@@ -117,13 +117,14 @@ async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response, Ap
             &listing::list(&cluster.store(), &target, &query)?,
         )),
         ("watch", _) => watch::answer(cluster, &target, &query),
-        _ => write(cluster, request, verb, &target, &query).await,
+        _ => write(cluster, request, &subject, verb, &target, &query).await,
     }
 }
 
 async fn write(
     cluster: &Arc<Cluster>,
     request: Request,
+    subject: &Subject,
     verb: &str,
     target: &Target,
     query: &Query,
@@ -163,6 +164,9 @@ async fn write(
         now: cluster.timestamp(),
     };
     let mut store = cluster.store();
+    if matches!(verb, "create" | "update" | "patch") {
+        escalation::check(&store, subject, target, &body)?;
+    }
     match verb {
         "create" => {
             let made = writes::create(&mut store, target.resource, &target.namespace, body, &writer)?;

@@ -78,6 +78,43 @@ async fn a_service_account_may_do_what_its_role_says() {
 }
 
 #[tokio::test]
+async fn nobody_gives_a_right_away_that_they_lack() {
+    let stage = Stage::set("access").await;
+    let roles: Api<Role> = stage.api();
+    let role = |name: &str, group: &str, resource: &str| -> Role {
+        typed(json!({ "metadata": { "name": name },
+            "rules": [{ "apiGroups": [group], "resources": [resource], "verbs": ["create", "get"] }] }))
+    };
+    let own = role("giver", "rbac.authorization.k8s.io", "roles");
+    roles.create(&PostParams::default(), &own).await.unwrap();
+    let bindings: Api<RoleBinding> = stage.api();
+    let giver = format!("system:serviceaccount:{}:giver", stage.namespace);
+    let binding: RoleBinding = typed(json!({
+        "metadata": { "name": "giver" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "giver", "namespace": stage.namespace }],
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "giver" },
+    }));
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    let theirs: Api<Role> = Api::namespaced(stage.client_as(&giver).await, &stage.namespace);
+    eventually("the binding to count", || async {
+        theirs.get("giver").await.ok()
+    })
+    .await;
+    let more = theirs
+        .create(&PostParams::default(), &role("more", "", "secrets"))
+        .await;
+    let status = refused(more, 403, "Forbidden");
+    assert!(
+        status
+            .message
+            .contains("attempting to grant RBAC permissions not currently held")
+    );
+    let same = role("same", "rbac.authorization.k8s.io", "roles");
+    theirs.create(&PostParams::default(), &same).await.unwrap();
+    stage.clear().await;
+}
+
+#[tokio::test]
 async fn a_binding_keeps_its_role() {
     let stage = Stage::set("access").await;
     let bindings: Api<RoleBinding> = stage.api();

@@ -47,6 +47,13 @@ impl Logs {
         self.changed.subscribe()
     }
 
+    /// Begins a log: a reader that follows it waits for the first line.
+    pub(crate) fn open(&self, pod_uid: &str, container: &str) {
+        lock(&self.by_container)
+            .entry((pod_uid.to_owned(), container.to_owned()))
+            .or_default();
+    }
+
     /// Adds a line; beyond the limit the oldest go.
     pub(crate) fn append(&self, pod_uid: &str, container: &str, line: LogLine) {
         let mut logs = lock(&self.by_container);

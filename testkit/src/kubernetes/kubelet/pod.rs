@@ -141,6 +141,7 @@ impl Life {
             pod_uid: uid,
             container: name,
         };
+        kubelet.cluster.logs.open(uid, name);
         let started = fs::create_dir_all(&directory)
             .map_err(|error| format!("no working directory: {error}"))
             .and_then(|()| Process::start(&kubelet.cluster, &kubelet.groups, &launch));
