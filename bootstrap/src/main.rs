@@ -1,9 +1,9 @@
 //! The one binary, `codex-k8s`: the only place that knows every crate and puts them together.
 //!
-//! * [`process`]: `gateway`, `worker` and `migrate`, the product itself; [`config`] is what they are told.
-//! * [`dev`]: all of it on one machine. [`agent`]: what runs inside a run's pod.
-//! * [`staff`]: `jobs`, `runs` and `deliveries` through the gateway's API. [`simulate`]: webhooks as GitHub's.
-//! * [`bench`]: measurements.
+//! * `process`: `gateway`, `worker` and `migrate`, the product itself; `config` is what they are told.
+//! * `dev`: all of it on one machine. `agent`: what runs inside a run's pod.
+//! * `staff`: `jobs`, `runs` and `deliveries` through the gateway's API. `simulate`: webhooks as GitHub's.
+//! * `bench`: measurements.
 
 mod agent;
 mod bench;

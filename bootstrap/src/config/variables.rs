@@ -74,7 +74,7 @@ variables! {
         "command line of the agent: words, or a JSON array of strings";
     AGENT_DEADLINE: "AGENT_DEADLINE", "worker", "3600",
         "seconds that an agent may run, 10 to 86400";
-    AGENT_PROGRAM: "AGENT_PROGRAM", "agent", "none",
+    AGENT_PROGRAM: "AGENT_PROGRAM", "agent dev", "none",
         "the program that `codex-k8s agent` runs with the brief on its standard input";
     URL: "URL", "staff commands, webhook simulate", "the running `dev`, else http://127.0.0.1:8080",
         "the gateway";

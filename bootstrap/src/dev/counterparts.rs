@@ -12,6 +12,7 @@ use serde_json::Value;
 use testkit::{github, kubernetes};
 
 use super::state::Simulated;
+use crate::config::variables;
 use super::{DEMO_ISSUES, DEMO_REPOSITORY};
 
 /// The image whose command is this program's `agent`.
@@ -55,14 +56,25 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    pub(super) async fn start(data_dir: &Path, address: SocketAddr, token: &str) -> Result<Self> {
+    pub(super) async fn start(
+        data_dir: &Path,
+        address: SocketAddr,
+        token: &str,
+        agent_program: Option<String>,
+    ) -> Result<Self> {
         let program = std::env::current_exe().context("can't find this program")?;
         let program = program.to_str().context("the path of this program isn't UTF-8")?;
+        // Pods don't inherit our environment: the agent's program is part of its image.
+        let configured = agent_program.map(|value| format!("{}={value}", variables::AGENT_PROGRAM.name));
+        let command = match &configured {
+            Some(setting) => vec!["env", setting, program, "agent"],
+            None => vec![program, "agent"],
+        };
         let mut builder = kubernetes::Simulator::builder()
             .address(address)
             .token(token)
             .with_own_path_dir()?
-            .image_command(AGENT_IMAGE, &[program, "agent"]);
+            .image_command(AGENT_IMAGE, &command);
         let file = data_dir.join("kubernetes.json");
         let saved: Option<Value> = match std::fs::read(&file) {
             Ok(text) => Some(serde_json::from_slice(&text).with_context(|| {

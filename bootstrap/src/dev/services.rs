@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const RECOVERED: Duration = Duration::from_secs(30);
 /// Longer than the grace period that a service gives its own work.
 const DRAIN: Duration = Duration::from_secs(30);
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// What to run.
 #[derive(Debug, Clone)]

@@ -128,7 +128,8 @@ async fn bring_up(
         None
     } else {
         let token = kept(|state| state.kubernetes.as_ref());
-        let kubernetes = Kubernetes::start(data_dir, ports::near(gateway, 2)?, &token).await?;
+        let agent_program = env.text(&v::AGENT_PROGRAM)?;
+        let kubernetes = Kubernetes::start(data_dir, ports::near(gateway, 2)?, &token, agent_program).await?;
         let address = kubernetes.address();
         progress.say(&format!("Kubernetes is simulated on {}", address.url));
         for_worker.extend(variable(&v::KUBERNETES_URL, &address.url));

@@ -128,11 +128,7 @@ mod tests {
         let again = State::read(folder.path()).unwrap().unwrap();
         assert_eq!((again.url, again.github.unwrap().token), (state.url, "g".into()));
         std::fs::write(file, "{").unwrap();
-        assert!(
-            State::read(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("remove it")
-        );
+        let error = State::read(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("remove it"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Database;
 
 /// How long to wait for a database that doesn't answer; then the process ends, and who started it decides.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE_MS: u64 = 5_000;
 
 /// Connects, and tries again while nobody answers. What the database refuses is an error at once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postgres::Store;
 use tokio_util::sync::CancellationToken;
 
-const EVERY: Duration = Duration::from_secs(3600);
+const EVERY: Duration = Duration::from_hours(1);
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 
 /// Until `stop`. A failure is tried again with growing pauses.

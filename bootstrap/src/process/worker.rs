@@ -55,11 +55,11 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
         stop.clone(),
     ));
 
-    let worked = worker.run(shutdown).await;
+    let outcome = worker.run(shutdown).await;
     stop.cancel();
     serving.await??;
     store.close().await;
-    worked.context("the worker stopped")
+    outcome.context("the worker stopped")
 }
 
 /// The worker on this store, with GitHub and Kubernetes as configured.

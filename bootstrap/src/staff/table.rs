@@ -1,5 +1,7 @@
 //! Tables and values for people.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// A cell's text: `-` for nothing; what others wrote can't reach the terminal as control characters.
@@ -86,10 +88,11 @@ pub(super) fn members(thing: &Value, but: &[&str]) -> String {
         .map(|(name, value)| (name, cell(value)))
         .collect();
     let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    shown
-        .iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}\n"))
-        .collect()
+    let mut text = String::new();
+    for (name, value) in shown {
+        let _ = writeln!(text, "{name:<width$}  {value}");
+    }
+    text
 }
 
 fn shortened(text: &str) -> String {

@@ -59,17 +59,13 @@ impl Target {
     }
 
     async fn start(env: &Environment) -> Result<Self> {
-        let (database, database_url, described) = match env.text(&variables::DATABASE_URL)? {
-            Some(url) => (None, url, "in this process, on CODEX_K8S_DATABASE_URL"),
-            None => {
-                let (server, folder) = start_database().await?;
-                let url = server.url().to_owned();
-                (
-                    Some((server, folder)),
-                    url,
-                    "in this process, on a PostgreSQL 18 of its own, commits durable",
-                )
-            }
+        let (database, database_url, described) = if let Some(url) = env.text(&variables::DATABASE_URL)? {
+            (None, url, "in this process, on CODEX_K8S_DATABASE_URL")
+        } else {
+            let (server, folder) = start_database().await?;
+            let url = server.url().to_owned();
+            let described = "in this process, on a PostgreSQL 18 of its own, commits durable";
+            (Some((server, folder)), url, described)
         };
         let options = postgres::Options::new(Secret::new(database_url));
         let store = postgres::Store::connect(&options).await?;
