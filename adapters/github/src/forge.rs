@@ -108,9 +108,17 @@ impl GithubForge {
                 .transport
                 .read("user", "/user")
                 .await
-                .map_err(|e| e.into_port("the token's user"))?;
-            let user: wire::User = answer.json().map_err(|e| e.into_port("the token's user"))?;
-            Ok(user.login)
+                .and_then(|answer| answer.json());
+            match answer {
+                Ok(wire::User { login }) => Ok(login),
+                Err(CallError::Port(PortError::Refused { reason, .. })) => Err(PortError::Refused {
+                    part: PART,
+                    reason: format!(
+                        "GET /user: {reason}; for a GitHub App's token the login must be configured"
+                    ),
+                }),
+                Err(error) => Err(error.into_port("the token's user")),
+            }
         };
         self.login.get_or_try_init(ask).await.map(String::as_str)
     }

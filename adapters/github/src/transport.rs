@@ -195,6 +195,10 @@ fn meaning(status: StatusCode, answer: &Answer) -> CallError {
             part: PART,
             reason: format!("the token isn't accepted: {said}; give it a valid one"),
         }),
+        status if status.is_redirection() => CallError::Port(PortError::Refused {
+            part: PART,
+            reason: format!("{said}: the repository was renamed or moved; use its present name"),
+        }),
         StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => CallError::Port(unavailable(said)),
         status if status.is_server_error() => CallError::Port(PortError::Unavailable {
             part: PART,

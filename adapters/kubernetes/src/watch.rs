@@ -18,7 +18,13 @@ use crate::manifest::{MANAGED_BY, MANAGER, RUN};
 pub(crate) async fn watch(client: Client, hint: &(dyn Fn(RunId) + Send + Sync)) -> Result<(), PortError> {
     let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
     let jobs = watcher(Api::<Job>::all(client.clone()), ours.clone()).map(|event| event.map(|e| changed(&e)));
-    let pods = watcher(Api::<Pod>::all(client), ours).map(|event| event.map(|e| changed(&e)));
+    let pods = watcher(Api::<Pod>::all(client), ours).map(|event| {
+        event.map(|e| match e {
+            // At the beginning the Jobs say it all, and a run need not be hinted at twice.
+            Event::InitApply(_) => None,
+            event => changed(&event),
+        })
+    });
     let mut changes = pin!(stream::select(jobs, pods));
     metrics::counter!("codex_k8s_kubernetes_requests_total", "verb" => "watch", "outcome" => "begun")
         .increment(1);

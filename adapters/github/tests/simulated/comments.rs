@@ -212,3 +212,18 @@ async fn no_issue_is_refused_and_a_limit_is_passed_on() {
     assert!(matches!(error, PortError::Refused { .. }), "{error:?}");
     assert!(world.github.comments(REPOSITORY, 1).is_empty());
 }
+
+#[tokio::test]
+async fn an_app_writes_under_its_configured_login() {
+    let world = World::with(|settings| settings.login = Some("codex-k8s".into())).await;
+    world.github.inject(Method::GET, "/user", 100, Fault::Status(403));
+    let id = upsert(&world, None, "one").await.unwrap();
+    assert_eq!(upsert(&world, None, "two").await.unwrap(), id);
+    let unconfigured = World::new().await;
+    unconfigured
+        .github
+        .inject(Method::GET, "/user", 100, Fault::Status(403));
+    let error = upsert(&unconfigured, None, "one").await.unwrap_err();
+    assert!(matches!(error, PortError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("login must be configured"), "{error}");
+}
