@@ -133,8 +133,18 @@ impl Simulator {
     fn end(&mut self) {
         self.cluster.stopped.cancel();
         self.groups.kill_all();
-        // Dropping it removes the containers' working directories.
-        self.directory.take();
+        // A process that is just being killed may still write into its working directory.
+        if let Some(directory) = self.directory.take() {
+            let path = directory.keep();
+            for _ in 0..10 {
+                match std::fs::remove_dir_all(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A little kubelet: it really runs the containers of a pod, as processes of this machine. Images aren't
-//! pulled and volumes aren't mounted; each container gets an empty working directory of its own.
+//! pulled, volumes aren't mounted, probes aren't asked and nothing is started a second time (`OnFailure` is
+//! treated as `Never`); each container gets an empty working directory of its own.
 
 mod environment;
 mod log;
