@@ -135,6 +135,9 @@ impl Sender {
             let due = match self.every {
                 Some(every) => {
                     let due = began + self.stagger + every * nth;
+                    if due >= began + length {
+                        break;
+                    }
                     tokio::time::sleep_until(due.into()).await;
                     due
                 }

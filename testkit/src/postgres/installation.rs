@@ -279,7 +279,9 @@ fn works(command: &mut Command) -> bool {
 
 /// Runs to the end; its output, or an error with what it said.
 pub(super) fn run(command: &mut Command) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
+    // Behind `setpriv ... --` stands what is really run.
+    let behind = command.get_args().skip_while(|word| *word != "--").nth(1);
+    let name = behind.unwrap_or(command.get_program()).to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())
         .output()

@@ -425,7 +425,10 @@ fn initialise(installation: &Installation, data: &Path, durable: bool) -> Result
     if !durable {
         initdb.arg("--no-sync");
     }
-    let result = run(&mut initdb).context("can't initialise the database");
+    let result = run(&mut initdb).context(
+        "can't initialise the database (PostgreSQL needs an account that the system knows, with an entry in \
+         /etc/passwd)",
+    );
     std::fs::remove_file(&handed)?;
     result?;
 

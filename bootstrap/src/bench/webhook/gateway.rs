@@ -74,7 +74,7 @@ impl Target {
         // What protects a gateway from a flood would only measure itself here.
         let settings = gateway::Settings {
             rate_limit: gateway::RateLimit {
-                per_second: u32::MAX,
+                per_second: 1_000_000,
                 burst: u32::MAX,
             },
             backlog_limit: i64::MAX,
