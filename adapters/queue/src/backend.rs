@@ -48,8 +48,12 @@ impl Backend for PostgresBackend {
         })
     }
 
-    /// Nothing to release: acks outlive the backend, in the acker.
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    /// Everything handed on has ended. Nothing to release, since acks outlive the backend, but the worker has
+    /// to be told: a stream's end alone doesn't stop it.
+    fn poll_close(&mut self, _: &mut Context<'_>, worker: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        if let Err(error) = worker.stop() {
+            tracing::warn!(%error, "the worker could not be stopped");
+        }
         Poll::Ready(Ok(()))
     }
 }
