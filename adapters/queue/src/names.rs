@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use crate::Error;
 
@@ -26,6 +26,12 @@ impl Names {
         }
     }
 
+    /// Not from the pool: a caller in a transaction holds one of its connections, and might wait here for
+    /// another one that never comes free.
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.pool.connect_options().connect().await
+    }
+
     pub(crate) async fn queue(&self, name: &str) -> Result<i16, Error> {
         let known = self
             .queues
@@ -37,15 +43,18 @@ impl Names {
             return Ok(id);
         }
         let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-');
-        if name.is_empty() || name.len() > 63 || !name.bytes().all(valid) {
+        let first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        if name.len() > 63 || !name.bytes().all(valid) || !name.bytes().next().is_some_and(first) {
             return Err(Error::Invalid(format!(
-                "`{name}` is no queue: 1 to 63 of a-z 0-9 _ . -"
+                "`{name}` is no queue: 1 to 63 of a-z 0-9 _ . -, a letter or digit first"
             )));
         }
+        let mut conn = self.connect().await?;
         let id = sqlx::query_scalar("select queue.queue_id($1)")
             .bind(name)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut conn)
             .await?;
+        conn.close().await?;
         self.queues
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -68,10 +77,12 @@ impl Names {
                 "`{name}` is no kind: 1 to 128 characters"
             )));
         }
+        let mut conn = self.connect().await?;
         let id = sqlx::query_scalar("select queue.kind_id($1)")
             .bind(name)
-            .fetch_one(&self.pool)
+            .fetch_one(&mut conn)
             .await?;
+        conn.close().await?;
         self.kinds
             .write()
             .unwrap_or_else(PoisonError::into_inner)
