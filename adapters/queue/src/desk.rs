@@ -237,7 +237,9 @@ impl Queue {
                 .push_bind(filter.limit)
                 .push(")");
         }
-        query.push(") as job order by id desc limit ").push_bind(filter.limit);
+        query
+            .push(") as job order by id desc limit ")
+            .push_bind(filter.limit);
         Ok(query.build_query_as().fetch_all(self.pool()).await?)
     }
 
@@ -285,6 +287,11 @@ impl Queue {
                 Err(refused) => return Ok(refused),
             },
         };
+        // The wish to end the last run must not end the next one.
+        sqlx::query("delete from queue.cancel_request where job_id = $1")
+            .bind(id)
+            .execute(&mut *conn)
+            .await?;
         if self.wake_mode() == Wake::Notify {
             sqlx::query("select queue.wake($1)")
                 .bind(queue_id)
