@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use crate::finish::to_history;
 
@@ -50,12 +50,15 @@ pub(crate) async fn rescue(
     lease: Duration,
 ) -> Result<Vec<(i16, usize)>, sqlx::Error> {
     let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-    let dead: Vec<(i32, String, bool)> = sqlx::query_as(DEAD).bind(lease_ms).fetch_all(&mut *conn).await?;
+    // Together: a worker must not count as given up while its jobs still stand with it.
+    let mut tx = conn.begin().await?;
+    let dead: Vec<(i32, String, bool)> = sqlx::query_as(DEAD).bind(lease_ms).fetch_all(&mut *tx).await?;
     if dead.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<i32> = dead.iter().map(|(id, ..)| *id).collect();
-    let rescued: Vec<(i64, i16, i16)> = sqlx::query_as(RESCUE).bind(ids).fetch_all(&mut *conn).await?;
+    let rescued: Vec<(i64, i16, i16)> = sqlx::query_as(RESCUE).bind(ids).fetch_all(&mut *tx).await?;
+    tx.commit().await?;
     for (id, name, first) in dead {
         if first {
             tracing::warn!(
