@@ -21,7 +21,7 @@ use crate::fetcher::Slots;
 use crate::finish::Ack;
 use crate::outcome::Finish;
 use crate::registry::{Job, Kind, Lease};
-use crate::running::{Control, Running, Stop};
+use crate::running::{Begun, Control, Running, Stop};
 use crate::{JobError, Outcome};
 
 /// How long a handler that was told to stop may take before it is dropped.
@@ -61,17 +61,23 @@ impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
             let (id, epoch, keyed) = (claimed.id, claimed.epoch, claimed.keyed);
             let control = shared.running.begin(id);
             let finish = attempt(&shared, claimed, &control).await;
-            shared.running.end(id, &control);
-            if control.why() != Some(Stop::LeaseLost) {
-                // Without a receiver the worker is gone, and its leases with it: the job is rescued.
-                let _ = acks.send(Ack {
-                    id,
-                    epoch,
-                    keyed,
-                    settled: control.is_settled(),
-                    finish,
-                });
-            }
+            let settled = control.is_settled();
+            let finish = if control.why() == Some(Stop::LeaseLost) {
+                // Most likely somebody else has it, and this is refused. But a job claimed after the worker was
+                // given up is still ours, and nobody would ever look for it.
+                Finish::Release
+            } else {
+                storable(finish)
+            };
+            // Without a receiver the worker is gone, and its leases with it: the job is rescued.
+            let _ = acks.send(Ack {
+                id,
+                epoch,
+                keyed,
+                settled,
+                finish,
+                _attempt: Some(Begun::new(id, control, &shared.running)),
+            });
             slots.release();
         };
         SpawnIfPending::new(work.boxed()).boxed()
@@ -147,6 +153,9 @@ async fn attempt<C: Clone>(shared: &Shared<C>, claimed: Claimed, control: &Arc<C
         biased;
         ended = handler => ended,
         end = stopped(control, timeout) => return match end {
+            Ended::TimedOut if control.why() == Some(Stop::Cancelled) => {
+                Finish::Cancelled("cancelled while it ran".into())
+            }
             Ended::TimedOut => failed(kind, number, max_attempts, None, format!(
                 "timed out after {} ms", timeout.unwrap_or_default().as_millis())),
             Ended::Stopped(Stop::Cancelled) => Finish::Cancelled("cancelled while it ran".into()),
@@ -220,6 +229,40 @@ fn failed<C>(
     Finish::Retry {
         error,
         delay: after.unwrap_or_else(|| kind.policy.backoff.delay(attempt)),
+    }
+}
+
+/// PostgreSQL's texts hold no NUL. What it refuses would hold up the ends of all other jobs.
+fn storable(finish: Finish) -> Finish {
+    match finish {
+        Finish::Completed(Some(result)) => Finish::Completed(Some(without_nul(result))),
+        Finish::Cancelled(reason) => Finish::Cancelled(text(reason)),
+        Finish::Dead(reason) => Finish::Dead(text(reason)),
+        Finish::Retry { error, delay } => Finish::Retry {
+            error: text(error),
+            delay,
+        },
+        other => other,
+    }
+}
+
+fn text(text: String) -> String {
+    if text.contains('\0') {
+        return text.replace('\0', "\u{fffd}");
+    }
+    text
+}
+
+fn without_nul(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(string) => Value::String(text(string)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (text(name), without_nul(value)))
+            .collect(),
+        other => other,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::claim::{self, Claimed};
+use crate::running::Running;
 use crate::session::Session;
 
 /// The first look after a claim that found something; doubles while nothing is found.
@@ -59,6 +60,7 @@ pub(crate) struct Fetcher {
     pub(crate) poll_interval: Duration,
     pub(crate) wake: Arc<Notify>,
     pub(crate) claimed: mpsc::UnboundedSender<Claimed>,
+    pub(crate) running: Arc<Running>,
 }
 
 impl Fetcher {
@@ -89,6 +91,7 @@ impl Fetcher {
                 }
                 Err(error) => {
                     flowing = false;
+                    self.running.doubt();
                     wait = session.pause();
                     metrics::counter!("codex_k8s_queue_errors_total", "task" => "fetcher").increment(1);
                     tracing::warn!(queue = self.queue, %error, "claim failed, trying again");

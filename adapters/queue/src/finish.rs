@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::outcome::Finish;
+use crate::running::Begun;
 
 /// One attempt's end.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Ack {
     /// The handler has completed the job in its own transaction.
     pub(crate) settled: bool,
     pub(crate) finish: Finish,
+    /// The attempt counts as running until its end is written.
+    pub(crate) _attempt: Option<Begun>,
 }
 
 macro_rules! to_history {
@@ -34,6 +37,9 @@ macro_rules! to_history {
     };
 }
 pub(crate) use to_history;
+
+/// The longest wait that can be asked for, ten years: the database's times end somewhere.
+pub(crate) const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The hot path: completed, without a result and without a key. A job with a rerun noted stays.
 const COMPLETE: &str = concat!(
@@ -66,23 +72,38 @@ const END: &str = concat!(
 
 /// An end with a rerun noted: the old job goes to history, a new one with the noted arguments takes its
 /// key. $4 state, $5 reason, $6 result.
-const END_AND_RERUN: &str = concat!(
-    "with gone as (
-        delete from queue.job
+macro_rules! end_and_rerun {
+    ($which:literal) => {
+        concat!(
+            "with gone as (
+                delete from queue.job where ",
+            $which,
+            " returning *),
+            failed as (
+                insert into queue.attempt (job_id, attempt, worker_id, error)
+                select id, attempt, claimed_by, $5::text from gone where $4::smallint = 2),
+            again as (
+                insert into queue.job (seq, run_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
+                    unique_key, correlation_id, traceparent, tags, args)
+                select case when rerun_at <= clock_timestamp() then nextval('queue.job_seq') end,
+                    case when rerun_at > clock_timestamp() then rerun_at end,
+                    kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
+                    traceparent, tags, coalesce(rerun_args, args)
+                from gone) ",
+            to_history!("gone", "$4::smallint", "$5::text", "$6::jsonb")
+        )
+    };
+}
+
+/// In the handler's own transaction, which waits for a row that another one holds.
+const END_AND_RERUN: &str =
+    end_and_rerun!("id = $1 and epoch = $2 and claimed_by = $3 and rerun_at is not null");
+
+/// In the acker, which has the ends of others to write and comes back.
+const END_AND_RERUN_UNLESS_HELD: &str = end_and_rerun!(
+    "ctid = any (array (select ctid from queue.job
         where id = $1 and epoch = $2 and claimed_by = $3 and rerun_at is not null
-        returning *),
-    failed as (
-        insert into queue.attempt (job_id, attempt, worker_id, error)
-        select id, attempt, claimed_by, $5::text from gone where $4::smallint = 2),
-    again as (
-        insert into queue.job (seq, run_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key,
-            correlation_id, traceparent, tags, args)
-        select case when rerun_at <= clock_timestamp() then nextval('queue.job_seq') end,
-            case when rerun_at > clock_timestamp() then rerun_at end,
-            kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id, traceparent,
-            tags, coalesce(rerun_args, args)
-        from gone) ",
-    to_history!("gone", "$4::smallint", "$5::text", "$6::jsonb")
+        for update skip locked))"
 );
 
 /// Back into the queue. $4 delay in ms (null: at once, in its old place), $5 the error: only an attempt
@@ -205,7 +226,7 @@ async fn put_back(
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let millis = |delay: &Duration| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 2);
+    let millis = |delay: &Duration| i64::try_from((*delay).min(FOREVER).as_millis()).unwrap_or(0);
     let mut delays: Vec<Option<i64>> = Vec::with_capacity(ids.len());
     let mut errors: Vec<Option<&str>> = Vec::with_capacity(ids.len());
     for ack in back() {
@@ -255,32 +276,43 @@ async fn settle_rest(
         .fetch_all(&mut *conn)
         .await?;
     let finished: HashSet<i64> = finished.into_iter().collect();
-    let mut refused = 0;
-    for ack in std::mem::take(acks) {
-        match standing.get(&(ack.id, ack.epoch)) {
-            Some(true) if end_of(&ack.finish).is_some() => {
-                end_and_rerun(conn, worker_id, &ack).await?;
-            }
-            Some(_) => acks.push(ack),
-            None if ack.settled || finished.contains(&ack.id) => {}
-            None => {
-                tracing::warn!(
-                    job.id = ack.id,
-                    job.epoch = ack.epoch,
-                    "stale acknowledgement refused"
-                );
-                refused += 1;
-            }
+    let mut rerun = HashSet::new();
+    for ack in acks.iter() {
+        let noted = standing.get(&(ack.id, ack.epoch)) == Some(&true) && end_of(&ack.finish).is_some();
+        if noted && end_and_rerun(conn, END_AND_RERUN_UNLESS_HELD, worker_id, ack).await? {
+            rerun.insert(ack.id);
         }
     }
+    // Nothing may fail from here on: an end that is taken out is settled.
+    let mut refused = 0;
+    acks.retain(|ack| {
+        if standing.contains_key(&(ack.id, ack.epoch)) {
+            return !rerun.contains(&ack.id);
+        }
+        // A give-back of what was taken away already is no lie.
+        if !ack.settled && ack.finish != Finish::Release && !finished.contains(&ack.id) {
+            tracing::warn!(
+                job.id = ack.id,
+                job.epoch = ack.epoch,
+                "stale acknowledgement refused"
+            );
+            refused += 1;
+        }
+        false
+    });
     Ok(refused)
 }
 
-async fn end_and_rerun(conn: &mut PgConnection, worker_id: i32, ack: &Ack) -> Result<bool, sqlx::Error> {
+async fn end_and_rerun(
+    conn: &mut PgConnection,
+    statement: &'static str,
+    worker_id: i32,
+    ack: &Ack,
+) -> Result<bool, sqlx::Error> {
     let Some((state, reason, result)) = end_of(&ack.finish) else {
         return Ok(false);
     };
-    let query = sqlx::query(END_AND_RERUN)
+    let query = sqlx::query(statement)
         .bind(ack.id)
         .bind(ack.epoch)
         .bind(worker_id);
@@ -308,6 +340,7 @@ pub(crate) async fn complete_one(
         keyed: true,
         settled: true,
         finish: Finish::Completed(None),
+        _attempt: None,
     };
-    end_and_rerun(conn, worker_id, &ack).await
+    end_and_rerun(conn, END_AND_RERUN, worker_id, &ack).await
 }

@@ -8,7 +8,9 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::Contact;
+use crate::orphans::Orphans;
 use crate::rescue;
+use crate::running::Running;
 use crate::session::Session;
 use crate::wake::Wakes;
 
@@ -39,10 +41,13 @@ pub(crate) struct Maintenance {
     pub(crate) notify: bool,
     pub(crate) contact: Arc<Contact>,
     pub(crate) wakes: Arc<Wakes>,
+    pub(crate) worker_id: i32,
+    pub(crate) running: Arc<Running>,
 }
 
 impl Maintenance {
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut orphans = Orphans::new(self.worker_id, &self.running);
         let mut session = Session::new(&self.pool, "codex-k8s queue maintenance");
         let mut rescued: Option<Instant> = None;
         let mut tidied: Option<Instant> = None;
@@ -56,6 +61,9 @@ impl Maintenance {
                     for (queue_id, _) in rescue::rescue(conn, self.lease).await? {
                         self.wake(conn, queue_id).await?;
                     }
+                }
+                for queue_id in orphans.give_back(conn).await? {
+                    self.wake(conn, queue_id).await?;
                 }
                 if tidy {
                     more |= self.tidy(conn).await?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -58,10 +59,38 @@ impl Control {
     }
 }
 
-/// All attempts of this process, by job.
+/// All attempts of this process, by job, until their ends are written.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     attempts: Mutex<HashMap<i64, Arc<Control>>>,
+    doubt_until: Mutex<Option<Instant>>,
+}
+
+/// How long after a lost answer the statement may still be carried out: longer than its timeout.
+const DOUBT: Duration = Duration::from_secs(15);
+
+/// An attempt's place among the running ones, given up with this value.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    id: i64,
+    control: Arc<Control>,
+    running: Arc<Running>,
+}
+
+impl Begun {
+    pub(crate) fn new(id: i64, control: Arc<Control>, running: &Arc<Running>) -> Self {
+        Self {
+            id,
+            control,
+            running: Arc::clone(running),
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.running.end(self.id, &self.control);
+    }
 }
 
 impl Running {
@@ -76,7 +105,7 @@ impl Running {
     }
 
     /// Forgets the attempt, unless a younger one of the same job has taken its place.
-    pub(crate) fn end(&self, id: i64, control: &Arc<Control>) {
+    fn end(&self, id: i64, control: &Arc<Control>) {
         let mut attempts = self.lock();
         if attempts
             .get(&id)
@@ -84,6 +113,20 @@ impl Running {
         {
             attempts.remove(&id);
         }
+    }
+
+    pub(crate) fn has(&self, id: i64) -> bool {
+        self.lock().contains_key(&id)
+    }
+
+    /// A claim's answer was lost: the server may have given this worker jobs that it doesn't know of.
+    pub(crate) fn doubt(&self) {
+        *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOUBT);
+    }
+
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let until = *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     pub(crate) fn stop(&self, id: i64, why: Stop) {

@@ -133,6 +133,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                 poll_interval: options.poll_interval,
                 wake: wakes.fetcher(queue_id),
                 claimed: claimed_sender,
+                running: Arc::clone(&running),
             };
             serving.spawn(fetcher.run(shutdown.clone()));
             let dispatch = Dispatch {
@@ -216,6 +217,8 @@ impl Keepers {
             notify,
             contact,
             wakes: Arc::clone(wakes),
+            worker_id,
+            running: Arc::clone(running),
         };
         tasks.spawn(maintenance.run(stop.clone()));
         if notify {
