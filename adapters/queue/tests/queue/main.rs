@@ -1,0 +1,23 @@
+//! The queue against a real PostgreSQL, a database per test: a file per topic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod cancel;
+mod chaos;
+mod claim;
+mod desk;
+mod drain;
+mod enqueue;
+mod harness;
+mod history;
+mod lease;
+mod meter;
+mod outage;
+mod retry;
+mod run;
+mod transaction;
+mod unique;
+mod wake;

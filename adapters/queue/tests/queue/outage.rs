@@ -1,0 +1,104 @@
+//! Lost connections, in the middle of work.
+
+use std::time::{Duration, Instant};
+
+use queue::{JobError, Outcome, Policy, Registry, WorkerOptions};
+use serde_json::json;
+
+use crate::harness::{KIND, Probe, Stage, job, options};
+use crate::meter::Meter;
+use crate::transaction::{LEDGER, effect};
+
+const CUT: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where datname = current_database() and application_name like 'codex-k8s queue %'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_cut_in_the_middle_lose_no_job() {
+    let stage = Stage::new().await;
+    stage.execute(LEDGER).await;
+    let probe = Probe::new(&stage);
+    let registry = Registry::new().add(
+        KIND,
+        Policy::default(),
+        |probe: Probe, job: queue::Job<_>| async move {
+            probe.see(&job);
+            if job.id % 2 == 0 {
+                effect(&probe.pool, &job).await?;
+            } else {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok::<_, JobError>(Outcome::Done)
+        },
+    );
+    stage
+        .enqueue_many((0..4_000).map(|n| job(json!(n))).collect())
+        .await;
+    let worker = stage.start(registry, probe.clone(), options("w", 20));
+    let start = Instant::now();
+    let mut cuts = 0;
+    for round in 1..=12 {
+        probe.until_seen(round * 300).await;
+        cuts += stage.number(CUT).await;
+    }
+    assert!(cuts > 12, "only {cuts} connections were cut");
+    stage.until_empty().await;
+    assert!(start.elapsed() < Duration::from_mins(1));
+    worker.stop().await;
+    assert_eq!(
+        stage
+            .number("select count(distinct id) from queue.history where state = 0")
+            .await,
+        4_000
+    );
+    assert_eq!(stage.number("select count(*) from queue.history").await, 4_000);
+    assert_eq!(
+        stage
+            .number("select count(*) from (select from ledger group by job_id having count(*) > 1) as twice")
+            .await,
+        0
+    );
+    assert_eq!(stage.number("select count(*) from ledger").await, 2_000);
+}
+
+/// After an outage every heartbeat is old. Nobody may be given up before the living had time to renew theirs.
+#[tokio::test]
+async fn nobody_is_given_up_right_after_an_outage() {
+    let meter = Meter::default();
+    let _meter = metrics::set_default_local_recorder(&meter);
+    let (mut server, url) = crate::chaos::own_server().await;
+    let stage = Stage::on(&url).await;
+    let probe = Probe::new(&stage);
+    let registry = || {
+        Registry::new().add(KIND, Policy::default(), |probe: Probe, job| async move {
+            probe.see(&job);
+            probe.pass().await;
+            Ok::<_, JobError>(Outcome::Done)
+        })
+    };
+    let workers: Vec<_> = ["a", "b", "c"]
+        .map(|name| {
+            let short = WorkerOptions {
+                lease: Duration::from_secs(2),
+                ..options(name, 2)
+            };
+            stage.start(registry(), probe.clone(), short)
+        })
+        .into();
+    stage.enqueue_many((0..6).map(|n| job(json!(n))).collect()).await;
+    probe.until_seen(6).await;
+    // All of them may be about to rescue.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    server.crash().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    server.restart().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(meter.count("codex_k8s_queue_rescued_total"), 0);
+    probe.open(6);
+    stage.until_empty().await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(probe.seen().len(), 6, "a job was taken from a living worker");
+    assert_eq!(meter.count("codex_k8s_queue_stale_acks_total"), 0);
+    stage.pool.close().await;
+}
