@@ -54,7 +54,10 @@ impl Payloads {
     fn read(index: &Path) -> Result<Self> {
         let text = std::fs::read(index).with_context(|| format!("can't read {}", index.display()))?;
         let events: Vec<Event> = serde_json::from_slice(&text).with_context(|| {
-            format!("{} isn't what it should be: remove its node_modules and try again", index.display())
+            format!(
+                "{} isn't what it should be: remove its node_modules and try again",
+                index.display()
+            )
         })?;
         let examples = events.into_iter().flat_map(|event| {
             let example = move |payload: Value| Example {
@@ -64,7 +67,9 @@ impl Payloads {
             };
             event.examples.into_iter().map(example)
         });
-        Ok(Self { examples: examples.collect() })
+        Ok(Self {
+            examples: examples.collect(),
+        })
     }
 
     /// Every example.
@@ -106,29 +111,46 @@ fn installed(cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Pa
     }
     progress("fetching GitHub's example payloads through npm (once)");
     std::fs::create_dir_all(cache).with_context(|| {
-        format!("can't create the cache {}: set CODEX_K8S_CACHE_DIR to a folder of yours", cache.display())
+        format!(
+            "can't create the cache {}: set CODEX_K8S_CACHE_DIR to a folder of yours",
+            cache.display()
+        )
     })?;
     let work = tempfile::Builder::new().prefix(".fetching-").tempdir_in(cache)?;
     let fresh = work.path().join("payloads");
     std::fs::create_dir(&fresh)?;
-    std::fs::write(fresh.join("package.json"), include_str!("../payloads/package.json"))?;
-    std::fs::write(fresh.join("package-lock.json"), include_str!("../payloads/package-lock.json"))?;
+    std::fs::write(
+        fresh.join("package.json"),
+        include_str!("../payloads/package.json"),
+    )?;
+    std::fs::write(
+        fresh.join("package-lock.json"),
+        include_str!("../payloads/package-lock.json"),
+    )?;
     let output = Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .current_dir(&fresh)
         .stdin(std::process::Stdio::null())
         .output()
-        .context("GitHub's example payloads come through npm, and it can't be run: install Node.js with npm")?;
+        .context(
+            "GitHub's example payloads come through npm, and it can't be run: install Node.js with npm",
+        )?;
     if !output.status.success() {
-        bail!("npm couldn't fetch GitHub's example payloads: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "npm couldn't fetch GitHub's example payloads: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("can't remove the broken {}", folder.display()))?;
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("can't remove the broken {}", folder.display()))?;
     }
     match std::fs::rename(&fresh, &folder) {
         // Somebody else was faster with the same thing.
         Err(_) if index.is_file() => Ok(index),
-        other => other.map(|()| index).with_context(|| format!("can't move them to {}", folder.display())),
+        other => other
+            .map(|()| index)
+            .with_context(|| format!("can't move them to {}", folder.display())),
     }
 }
 
@@ -145,8 +167,17 @@ mod tests {
         for example in labeled {
             assert_eq!(example.payload["label"]["name"], "bug");
         }
-        assert!(payloads.find("push").iter().all(|example| example.action.is_none()));
+        assert!(
+            payloads
+                .find("push")
+                .iter()
+                .all(|example| example.action.is_none())
+        );
         assert!(payloads.find("issues.sung").is_empty());
-        assert!(payloads.names().contains(&"ping".to_owned()), "{:?}", payloads.names());
+        assert!(
+            payloads.names().contains(&"ping".to_owned()),
+            "{:?}",
+            payloads.names()
+        );
     }
 }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use testkit::{github, kubernetes};
 
 use super::state::Simulated;
-use crate::config::variables;
 use super::{DEMO_ISSUES, DEMO_REPOSITORY};
+use crate::config::variables;
 
 /// The image whose command is this program's `agent`.
 pub(super) const AGENT_IMAGE: &str = "codex-k8s/agent:dev";

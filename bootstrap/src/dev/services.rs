@@ -162,10 +162,7 @@ async fn keep(
 
 async fn drain(mut running: Process) {
     child::terminate(&running.child);
-    if tokio::time::timeout(DRAIN, running.child.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(DRAIN, running.child.wait()).await.is_err() {
         let _ = running.child.kill().await;
     }
 }
@@ -195,7 +192,10 @@ fn spawn(service: &Service) -> Result<Process> {
     let mut child = command
         .spawn()
         .with_context(|| format!("can't start the {}", service.name))?;
-    Ok(Process { _input: child.stdin.take(), child })
+    Ok(Process {
+        _input: child.stdin.take(),
+        child,
+    })
 }
 
 fn tail(log: &Path) -> String {

@@ -281,7 +281,10 @@ fn works(command: &mut Command) -> bool {
 pub(super) fn run(command: &mut Command) -> Result<String> {
     // Behind `setpriv ... --` stands what is really run.
     let behind = command.get_args().skip_while(|word| *word != "--").nth(1);
-    let name = behind.unwrap_or(command.get_program()).to_string_lossy().into_owned();
+    let name = behind
+        .unwrap_or(command.get_program())
+        .to_string_lossy()
+        .into_owned();
     let output = command
         .stdin(Stdio::null())
         .output()

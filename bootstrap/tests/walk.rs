@@ -1,0 +1,177 @@
+//! The first walk of the README, with the program itself: `dev`, a webhook, a finished run, the end.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-k8s");
+
+/// The program, with nothing configured but the data directory.
+fn program(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    let ours = |name: &str| name.starts_with("CODEX_K8S_") && name != "CODEX_K8S_CACHE_DIR";
+    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command
+        .env("CODEX_K8S_DATA_DIR", data_dir)
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+fn output(data_dir: &Path, arguments: &[&str]) -> Output {
+    program(data_dir, arguments).output().unwrap()
+}
+
+fn json(data_dir: &Path, arguments: &[&str]) -> Value {
+    let output = output(data_dir, arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < within, "{what}: not within {within:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A running `dev`; its end is asked for, and waited for, even if the test fails.
+struct Dev(Child);
+
+impl Dev {
+    fn start(data_dir: &Path) -> Self {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let _ = std::fs::remove_file(data_dir.join("dev.json"));
+        let child = program(data_dir, &["dev", "--port", &port.to_string()])
+            .spawn()
+            .unwrap();
+        let mut dev = Self(child);
+        until("dev is up", Duration::from_secs(90), || {
+            assert!(dev.0.try_wait().unwrap().is_none(), "dev ended");
+            data_dir.join("dev.json").exists().then_some(())
+        });
+        dev
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        self.0.wait().ok()?.code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.stop();
+        }
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    tempfile::Builder::new().permissions(open).tempdir().unwrap()
+}
+
+#[test]
+fn from_a_label_to_a_finished_run_and_back_again() {
+    let folder = folder();
+    let data_dir = folder.path();
+    let mut dev = Dev::start(data_dir);
+
+    let second = output(data_dir, &["dev"]);
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("another `codex-k8s dev`"), "{said}");
+
+    let sent = output(
+        data_dir,
+        &[
+            "webhook",
+            "simulate",
+            "issues.labeled",
+            "--label",
+            "run:dev",
+            "--delivery",
+            "walk-1",
+        ],
+    );
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let run = until("the run succeeded", Duration::from_secs(30), || {
+        let runs = json(data_dir, &["runs", "list", "--json"]);
+        let run = runs["items"].get(0)?.clone();
+        assert_ne!(run["status"], "failed", "{run}");
+        (run["status"] == "succeeded").then_some(run)
+    });
+    assert_eq!(run["correlation_id"], "walk-1");
+    let id = run["id"].to_string();
+    let events = json(data_dir, &["runs", "show", &id, "--json"])["events"].clone();
+    let events = events.as_array().unwrap();
+    assert!(
+        events.iter().all(|event| event["correlation_id"] == "walk-1"),
+        "{events:?}"
+    );
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["kind"].as_str()).collect();
+    for kind in [
+        "webhook.accepted",
+        "run.created",
+        "namespace.prepared",
+        "run.running",
+        "run.succeeded",
+    ] {
+        assert!(kinds.contains(&kind), "{kind} is missing in {kinds:?}");
+    }
+    let log = output(data_dir, &["runs", "logs", &id, "--follow"]).stdout;
+    assert!(String::from_utf8_lossy(&log).contains("repository: Codertocat/Hello-World"));
+
+    // The same delivery again is a duplicate; its replay is possible.
+    let again = output(
+        data_dir,
+        &[
+            "webhook",
+            "simulate",
+            "issues.labeled",
+            "--label",
+            "run:dev",
+            "--delivery",
+            "walk-1",
+        ],
+    );
+    assert!(
+        String::from_utf8_lossy(&again.stdout).starts_with("200"),
+        "{again:?}"
+    );
+    let replay = json(
+        data_dir,
+        &["deliveries", "replay", "walk-1", "--dry-run", "--json"],
+    );
+    assert_eq!(replay["replay"], "possible");
+    assert_eq!(dev.stop(), Some(0));
+
+    // A second start knows it all.
+    let mut dev = Dev::start(data_dir);
+    assert_eq!(
+        json(data_dir, &["runs", "list", "--json"])["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(dev.stop(), Some(0));
+}
