@@ -14,7 +14,7 @@ help: ## Says what there is
 
 dev: $(PAYLOADS) ## Builds and runs the whole product on this machine; ARGS="--reset" starts anew
 	@echo "building (the first time takes a few minutes)"
-	$(RUN) dev $(ARGS)
+	$(CARGO) run -p codex-k8s -- dev $(ARGS)
 
 # A test that needs a database gets one on a throw-away server that lives as long as the command.
 test: $(PAYLOADS) ## Runs every test
@@ -42,5 +42,6 @@ bench: ## Measures the queue and the webhook on a server of their own
 	target/release/codex-k8s bench webhook $(ARGS)
 
 $(PAYLOADS): testkit/payloads/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js (20 or newer) with npm"; exit 1; }
 	cd testkit/payloads && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

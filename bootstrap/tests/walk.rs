@@ -1,5 +1,7 @@
 //! The first walk of the README, with the program itself: `dev`, a webhook, a finished run, the end.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
+
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
