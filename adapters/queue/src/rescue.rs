@@ -9,18 +9,23 @@ use crate::finish::to_history;
 /// A job that was rescued so often is suspected of killing its workers: it ends dead.
 const POISON: i16 = 10;
 
-/// Gives up workers without a heartbeat, and looks a second time half a minute after a worker was given up
-/// or signed off: a claim that was under way at that moment must not stay with it for ever.
+/// Gives up workers without a heartbeat, and looks again from half a minute after a worker was given up or
+/// signed off until nothing is left with it: neither a claim that was under way at that moment nor a job
+/// whose row was held must stay with it for ever.
 const DEAD: &str = "
-update queue.worker set
+update queue.worker as worker set
     stopped_at = coalesce(stopped_at, clock_timestamp()),
-    swept = stopped_at is not null
+    swept = stopped_at is not null and not exists (
+        select from queue.job as job where job.claimed_by = worker.id and job.seq is not null)
 where heartbeat_at < clock_timestamp() - $1 * interval '1 millisecond'
   and (stopped_at is null or (not swept and stopped_at < clock_timestamp() - interval '30 seconds'))
 returning id, name, not swept";
 
-/// The jobs keep their places in line. The attempt doesn't count: an eviction is not the job's fault.
+/// The jobs keep their places in line. The attempt doesn't count: an eviction is not the job's fault. Rows
+/// that another transaction holds are left for the next look: one caller must not keep all rescues waiting.
 const RESCUE: &str = "
+with left_behind as materialized (
+    select ctid from queue.job where claimed_by = any($1) and seq is not null for update skip locked)
 update queue.job set
     claimed_by = null,
     claimed_at = null,
@@ -30,7 +35,7 @@ update queue.job set
     args = coalesce(rerun_args, args),
     rerun_at = null,
     rerun_args = null
-where claimed_by = any($1) and seq is not null
+where ctid = any (array (select ctid from left_behind))
 returning id, queue_id, rescues";
 
 const BURY: &str = concat!(

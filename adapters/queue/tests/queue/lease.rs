@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use queue::{JobError, Outcome, Policy, Registry, State, WorkerOptions};
+use queue::{JobError, OnConflict, Outcome, Policy, Registry, State, WorkerOptions};
 use serde_json::{Value, json};
 
 use crate::harness::{KIND, Probe, Stage, StartedWorker, job, options};
@@ -296,4 +296,53 @@ async fn a_long_job_keeps_its_lease() {
     assert_eq!(meter.count("codex_k8s_queue_rescued_total"), 0);
     let value: Vec<Value> = probe.seen().into_iter().map(|seen| seen.args).collect();
     assert_eq!(value, [json!("long")]);
+}
+
+/// Somebody's open transaction holds a dead worker's job: its other jobs, and due ones, don't wait for that.
+#[tokio::test]
+async fn an_open_transaction_on_a_dead_workers_job_holds_up_no_other_rescue() {
+    let stage = Stage::new().await;
+    let (dead, quick) = (Probe::new(&stage), Probe::new(&stage));
+    let a = stage.start(
+        gated(),
+        dead.clone(),
+        with_lease("dead", 2, Duration::from_hours(1)),
+    );
+    let keyed = || job(json!("keyed")).unique("key", OnConflict::Keep);
+    let held = stage.enqueue(keyed()).await;
+    let free = stage.enqueue(job(json!("free"))).await;
+    dead.until_seen(2).await;
+    let mut stranger = stage.pool.begin().await.unwrap();
+    stage.queue.enqueue(&mut stranger, keyed()).await.unwrap();
+
+    quick.open(10);
+    let b = stage.start(
+        gated(),
+        quick.clone(),
+        with_lease("quick", 2, Duration::from_secs(1)),
+    );
+    let within = Duration::from_secs(8);
+    let done = tokio::time::timeout(within, stage.reaches(free, State::Completed)).await;
+    assert!(done.is_ok(), "a rescue waits for a stranger's transaction");
+    let due = stage
+        .enqueue(job(json!("due")).delay(Duration::from_millis(10)))
+        .await;
+    let done = tokio::time::timeout(within, stage.reaches(due, State::Completed)).await;
+    assert!(done.is_ok(), "a due job waits for a stranger's transaction");
+    assert_eq!(stage.job(held).await.worker.as_deref(), Some("dead"));
+
+    stranger.rollback().await.unwrap();
+    // The second look at a worker that was given up comes half a minute later.
+    stage
+        .execute("update queue.worker set stopped_at = stopped_at - interval '1 min' where name = 'dead'")
+        .await;
+    let row = stage.reaches(held, State::Completed).await;
+    assert_eq!(row.worker.as_deref(), Some("quick"));
+    stage
+        .until("select bool_and(swept) from queue.worker where name = 'dead'")
+        .await;
+    dead.open(2);
+    a.stop().await;
+    b.stop().await;
+    stage.assert_empty().await;
 }
