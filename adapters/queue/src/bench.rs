@@ -244,3 +244,11 @@ pub async fn server_version(queue: &Queue) -> Result<String, Error> {
         .fetch_one(queue.pool())
         .await?)
 }
+
+/// How many of the measured jobs stand in history.
+pub async fn finished(queue: &Queue) -> Result<u64, Error> {
+    let queue_id = queue.names().queue(QUEUE).await?;
+    let count = sqlx::query_scalar("select count(*) from queue.history where queue_id = $1 and state = 0");
+    let count: i64 = count.bind(queue_id).fetch_one(queue.pool()).await?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}

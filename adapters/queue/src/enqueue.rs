@@ -2,19 +2,17 @@
 
 use sqlx::{PgConnection, Row};
 
+use crate::finish::FOREVER;
 use crate::{Enqueued, Error, NewJob, OnConflict, Queue, Verdict, Wake};
 
 /// One job without a key. `$9` is the delay in milliseconds, 0 for none.
 const INSERT: &str = "
-with new as (
-    insert into queue.job
-        (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags,
-         seq, run_at, args)
-    values ($1, $2, $3, $4, $5, $6, $7, $8,
-        case when $9 = 0 then nextval('queue.job_seq') end,
-        case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10)
-    returning id)
-select id, case when $9 = 0 and $11 then queue.wake($1) end from new";
+insert into queue.job
+    (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags, seq, run_at, args)
+values ($1, $2, $3, $4, $5, $6, $7, $8,
+    case when $9 = 0 then nextval('queue.job_seq') end,
+    case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10)
+returning id, case when $9 = 0 and $11 then queue.wake($1) end";
 
 /// One job with a key `$11`; `$12` is 0 for keep, 1 for replace, 2 for hasten. A job that runs just now is
 /// never changed under its handler: it is noted to be run once more.
@@ -59,7 +57,7 @@ from unnest($1::smallint[], $2::integer[], $3::smallint[], $4::integer[], $5::in
 returning id";
 
 fn millis(delay: std::time::Duration) -> i64 {
-    i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(delay.min(FOREVER).as_millis()).unwrap_or(0)
 }
 
 fn timeout_ms(job: &NewJob) -> Option<i32> {
