@@ -1,5 +1,11 @@
 //! Fakes of the domain's ports, in memory: for tests of those who use a port, without a database, forge or
 //! cluster. The contract suites run on these and on the adapters.
 
+pub mod cluster;
 pub mod desks;
+pub mod faults;
+pub mod forge;
 pub mod inbox;
+pub mod ledger;
+pub mod memory;
+pub mod runs;
