@@ -43,6 +43,25 @@ pub(crate) struct Lease {
 }
 
 impl<A> Job<A> {
+    /// A job that no queue holds, for tests that call a handler by itself: the first of 20 attempts. It is
+    /// never told to stop, and [`Job::complete_in`] fails, since it has no lease. Nothing runs it but the test.
+    pub fn for_test(args: A) -> Self {
+        Self {
+            id: -1,
+            attempt: 1,
+            max_attempts: 20,
+            correlation_id: None,
+            traceparent: None,
+            args,
+            lease: Lease {
+                id: -1,
+                epoch: -1,
+                worker_id: -1,
+                control: Arc::default(),
+            },
+        }
+    }
+
     /// Is triggered when the job is to stop: somebody cancelled it, its lease was lost or the worker's
     /// drain ran out. The handler's future is dropped some seconds after, or at once where the lease is lost.
     pub fn cancelled(&self) -> &CancellationToken {
