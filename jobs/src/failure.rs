@@ -52,6 +52,21 @@ impl From<Failure> for JobError {
     }
 }
 
+/// How long a handler's work on the cluster may take; below the kinds' timeout, which would end the attempt
+/// without the handler's knowing that it was its last.
+const WITHIN: Duration = Duration::from_secs(50);
+
+/// The work's result, or a failure that passes if it takes too long.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(WITHIN, work).await.unwrap_or_else(|_| {
+        Err(Failure::Port(PortError::Unavailable {
+            part: "kubernetes",
+            reason: format!("not done within {} s", WITHIN.as_secs()),
+            retry_after_ms: None,
+        }))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,36 +5,72 @@
 
 use std::time::Duration;
 
+use domain::RunId;
 use domain::job::RunObserve;
+use domain::port::PortError;
 use domain::run::{LogLine, Run, RunEvent, RunState};
 use domain::workload::{Observation, job_name, namespace_of};
 use queue::{Job, Outcome};
 use serde_json::json;
 
 use crate::context::Ctx;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_time};
+
+/// A Job that changes while its run is still being prepared has been launched just now: a moment later the
+/// run will be running.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Observes one run.
 pub async fn handle(ctx: Ctx, job: Job<RunObserve>) -> Result<Outcome, Failure> {
     let id = job.args.run_id;
+    match in_time(observe(&ctx, id)).await {
+        // This is the poll beneath the watch: were it dead, a run could stay `running` for ever.
+        Err(Failure::Port(error)) if job.attempt >= job.max_attempts || refuses(&error) => {
+            metrics::counter!("codex_k8s_observe_errors_total").increment(1);
+            tracing::error!(%error, run.id = id.0, "a run can't be observed, will go on trying");
+            Ok(Outcome::Snooze(poll(&ctx)))
+        }
+        result => result,
+    }
+}
+
+fn refuses(error: &PortError) -> bool {
+    matches!(error, PortError::Refused { .. })
+}
+
+fn poll(ctx: &Ctx) -> Duration {
+    Duration::from_secs(ctx.settings.observe_every_s)
+}
+
+async fn observe(ctx: &Ctx, id: RunId) -> Result<Outcome, Failure> {
     let run = ctx.runs.get(id).await?;
     let run = run.ok_or_else(|| Failure::Hopeless(format!("there is no run {id}")))?;
-    if run.state != RunState::Running {
-        return Ok(Outcome::Done);
+    match run.state {
+        RunState::Running => {}
+        RunState::Preparing => return Ok(Outcome::Snooze(SOON)),
+        _ => return Ok(Outcome::Done),
     }
     let namespace = run.namespace.clone().unwrap_or_else(|| namespace_of(&run));
     let name = job_name(run.id);
     let observation = ctx.cluster.observe(&namespace, &name).await?;
-    // Before the end is recorded: whoever sees the end finds the whole log.
-    keep_log(&ctx, &run, &namespace, &name).await?;
+    // Before the end is recorded: whoever sees the end finds the whole log. One that is refused is refused
+    // again; the end counts for more.
+    match keep_log(ctx, &run, &namespace, &name).await {
+        Err(Failure::Port(error)) if refuses(&error) => {
+            tracing::warn!(%error, run.id = id.0, "the log can't be kept");
+        }
+        result => result?,
+    }
     let event = match observation {
         Observation::Active { detail } => {
             tracing::debug!(detail, "still active");
-            return Ok(Outcome::Snooze(Duration::from_secs(ctx.settings.observe_every_s)));
+            return Ok(Outcome::Snooze(poll(ctx)));
         }
         Observation::Exited { code } => RunEvent::Exited { code },
         Observation::DeadlineExceeded => RunEvent::DeadlinePassed,
-        Observation::Failed { reason } => RunEvent::Failed { reason },
+        Observation::Failed { reason } => RunEvent::Failed {
+            reason: ctx.redactor.redact(&reason),
+        },
         Observation::Missing => RunEvent::Failed {
             reason: format!("its Job {name} is gone from the cluster"),
         },
