@@ -7,11 +7,12 @@ use domain::flow::{FlowActor, FlowEvent};
 use domain::job::RunStart;
 use domain::port::Admission;
 use domain::run::{Run, RunEvent, RunState};
+use domain::workload::{job_name, namespace_of};
 use queue::{Job, Outcome};
 use serde_json::json;
 
 use crate::context::Ctx;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_time};
 
 /// Starts one run.
 pub async fn handle(ctx: Ctx, job: Job<RunStart>) -> Result<Outcome, Failure> {
@@ -24,21 +25,25 @@ pub async fn handle(ctx: Ctx, job: Job<RunStart>) -> Result<Outcome, Failure> {
         }
         run = ctx.runs.get(id).await?.ok_or_else(missing)?;
     }
+    if run.state.is_final() && run.namespace.is_some() && run.started_at.is_none() {
+        // It ended while it was being prepared: what had been launched by then belongs to nobody.
+        ctx.cluster.stop(&namespace_of(&run), &job_name(id)).await?;
+    }
     if run.state != RunState::Preparing {
         return Ok(Outcome::Done);
     }
-    match launch(&ctx, &run).await {
+    match in_time(launch(&ctx, &run)).await {
         Ok(()) => Ok(Outcome::Done),
         // A run must not stand in `preparing` for ever because its job has died.
         Err(failure) if !failure.is_passing() || job.attempt >= job.max_attempts => {
-            let reason = format!("could not be prepared: {failure}");
-            ctx.runs
-                .apply(
-                    &run,
-                    RunEvent::Failed { reason },
-                    json!({ "attempts": job.attempt }),
-                )
-                .await?;
+            let reason = ctx.redactor.redact(&format!("could not be prepared: {failure}"));
+            let data = json!({ "attempts": job.attempt });
+            ctx.runs.apply(&run, RunEvent::Failed { reason }, data).await?;
+            // The last attempt may have come as far as the Job. After the record: a run that another attempt
+            // has brought on its way isn't to lose it.
+            if let Err(error) = ctx.cluster.stop(&namespace_of(&run), &job_name(id)).await {
+                tracing::warn!(%error, run.id = id.0, "a Job may be left of a run that failed; its deadline ends it");
+            }
             Ok(Outcome::Done)
         }
         Err(failure) => Err(failure),
