@@ -1,20 +1,26 @@
-//! The text of a run's status comment. Nothing in it comes from strangers but the login of the one who asked,
-//! whose form GitHub guarantees.
+//! The text of a run's status comment. What strangers may have written (a reason from the cluster, a label's
+//! name) stands in code spans, where Markdown has no power; a login has the form that GitHub guarantees.
 
 use std::fmt::Write;
 
+use domain::Redactor;
 use domain::run::{Run, RunState};
 
-/// Markdown for the run as it stands.
-pub(crate) fn status_comment(run: &Run) -> String {
+/// The most of a foreign text that is quoted, in characters.
+const QUOTE_LIMIT: usize = 500;
+
+/// Markdown for the run as it stands, without secrets.
+pub(crate) fn status_comment(run: &Run, redactor: &Redactor) -> String {
+    // Before anything is cut or replaced in it: half a secret is still one, and isn't recognised any more.
+    let quoted = |reason: &str| code(&redactor.redact(reason));
     let (icon, status) = match &run.state {
         RunState::Pending => ("⏳", "is waiting to be started".to_owned()),
         RunState::WaitingSlot => ("⏳", "is waiting for a free slot of its project".to_owned()),
         RunState::Preparing => ("🛠️", "is being prepared".to_owned()),
         RunState::Running => ("▶️", "is running".to_owned()),
         RunState::Succeeded => ("✅", "**succeeded**".to_owned()),
-        RunState::Failed { reason, .. } => ("❌", format!("**failed**: {}", one_line(reason))),
-        RunState::Canceled { reason } => ("🚫", format!("was **canceled**: {}", one_line(reason))),
+        RunState::Failed { reason, .. } => ("❌", format!("**failed**: {}", quoted(reason))),
+        RunState::Canceled { reason } => ("🚫", format!("was **canceled**: {}", quoted(reason))),
         RunState::TimedOut => ("⌛", "**timed out**".to_owned()),
     };
     let what = if run.revise { "revision of stage" } else { "stage" };
@@ -35,13 +41,47 @@ pub(crate) fn status_comment(run: &Run) -> String {
     text
 }
 
-/// Reasons come from the cluster: keep them inside of their line and their words out of Markdown.
-fn one_line(reason: &str) -> String {
-    let flat = reason
+/// A foreign text as a code span: on one line, without what would end the span or reorder its characters.
+pub(crate) fn code(text: &str) -> String {
+    let visible: String = text
+        .chars()
+        .filter(|c| c.is_whitespace() || !(c.is_control() || is_format(*c)))
+        .collect();
+    let flat = visible
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .replace('`', "'");
-    let short: String = flat.chars().take(500).collect();
-    format!("`{short}`")
+    if flat.is_empty() {
+        // Two backticks with nothing in between are no code span.
+        return "`(nothing)`".to_owned();
+    }
+    let short: String = flat.chars().take(QUOTE_LIMIT).collect();
+    format!("`{}`", short.trim_end())
+}
+
+/// Characters without a shape of their own: zero width, direction marks, byte order mark.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_in_its_span() {
+        for (text, expected) in [
+            ("plain words", "`plain words`"),
+            ("a `b` @c", "`a 'b' @c`"),
+            ("one\n\n# two\r\n\tthree", "`one # two three`"),
+            ("``", "`''`"),
+            ("", "`(nothing)`"),
+            (" \n\u{200b}", "`(nothing)`"),
+            ("safe\u{202e}live\u{7}", "`safelive`"),
+        ] {
+            assert_eq!(code(text), expected, "{text:?}");
+        }
+        assert_eq!(code(&"x".repeat(9_000)).len(), QUOTE_LIMIT + 2);
+    }
 }

@@ -13,6 +13,7 @@ use queue::{Job, Outcome};
 
 use crate::context::Ctx;
 use crate::failure::Failure;
+use crate::report::code;
 
 /// What the delivery leads to, and the jobs that go with it.
 type Verdict = (DeliveryOutcome, Vec<NewJob>);
@@ -132,7 +133,7 @@ fn conflict_comment(
 ) -> IssueComment {
     let list = labels
         .iter()
-        .map(|label| format!("`{label}`"))
+        .map(|label| code(label))
         .collect::<Vec<_>>()
         .join(", ");
     let body = format!(

@@ -14,8 +14,9 @@ pub async fn handle(ctx: Ctx, job: Job<IssueComment>) -> Result<Outcome, Failure
         marker,
         body,
     } = &job.args;
+    let body = ctx.redactor.redact(body);
     ctx.forge
-        .upsert_comment(repository, *issue, None, marker, body)
+        .upsert_comment(repository, *issue, None, marker, &body)
         .await?;
     Ok(Outcome::Done)
 }

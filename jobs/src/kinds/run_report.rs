@@ -13,7 +13,7 @@ pub async fn handle(ctx: Ctx, job: Job<RunReport>) -> Result<Outcome, Failure> {
     let id = job.args.run_id;
     let run = ctx.runs.get(id).await?;
     let run = run.ok_or_else(|| Failure::Hopeless(format!("there is no run {id}")))?;
-    let body = ctx.redactor.redact(&report::status_comment(&run));
+    let body = ctx.redactor.redact(&report::status_comment(&run, &ctx.redactor));
     let name = &run.repository.name;
     let comment = ctx
         .forge
