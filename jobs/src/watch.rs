@@ -63,3 +63,104 @@ async fn pass_on(ctx: Ctx, mut receiver: mpsc::UnboundedReceiver<RunId>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::Redactor;
+    use domain::port::RunStore;
+    use domain::run::Created;
+    use testkit::contract::new_run;
+    use testkit::fake::cluster::FakeCluster;
+    use testkit::fake::faults::Fault;
+    use testkit::fake::forge::FakeForge;
+    use testkit::fake::ledger::FakeLedger;
+    use testkit::fake::memory::Memory;
+    use testkit::fake::runs::FakeRuns;
+
+    use super::*;
+    use crate::context::Settings;
+
+    struct World {
+        memory: Arc<Memory>,
+        cluster: Arc<FakeCluster>,
+        ctx: Ctx,
+        run: RunId,
+    }
+
+    impl World {
+        /// One run, whose own jobs are done.
+        async fn new() -> Self {
+            let memory = Memory::new();
+            let cluster = Arc::new(FakeCluster::default());
+            let runs = FakeRuns::new(&memory);
+            let repository = memory.add_repository("demo", 1, "a/b");
+            let created = runs.create(new_run(&repository, 1)).await.unwrap();
+            let Created::New(run) = created else {
+                panic!("not new: {created:?}")
+            };
+            while memory.take_job().is_some() {}
+            let ctx = Ctx {
+                ledger: Arc::new(FakeLedger::new(&memory)),
+                runs: Arc::new(runs),
+                forge: Arc::new(FakeForge::default()),
+                cluster: cluster.clone(),
+                redactor: Redactor::default(),
+                settings: Arc::new(Settings::default()),
+            };
+            Self {
+                memory,
+                cluster,
+                ctx,
+                run,
+            }
+        }
+
+        async fn observed(&self) {
+            let asked = async {
+                loop {
+                    if let Some(queued) = self.memory.take_job() {
+                        break queued;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let queued = tokio::time::timeout(Duration::from_secs(10), asked).await;
+            assert_eq!(queued.expect("no hint came through").job.kind, "run.observe");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_one_hint_and_shutdown_ends_it() {
+        let world = World::new().await;
+        let shutdown = CancellationToken::new();
+        let watching = tokio::spawn(run(world.ctx.clone(), shutdown.clone()));
+        for _ in 0..100 {
+            world.cluster.change(world.run);
+        }
+        world.observed().await;
+        assert_eq!(world.memory.faults.count("hint"), 1);
+        shutdown.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(10), watching).await;
+        ended.expect("it goes on after shutdown").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lost_watch_is_made_anew_and_a_lost_hint_is_not_the_last() {
+        let world = World::new().await;
+        world.cluster.faults.order("watch", 1, Fault::Unavailable);
+        world.memory.faults.order("hint", 1, Fault::Unavailable);
+        let watching = tokio::spawn(run(world.ctx.clone(), CancellationToken::new()));
+        world.cluster.change(world.run);
+        while world.memory.faults.count("hint") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(world.memory.queued().is_empty(), "the database was away");
+        world.cluster.end_watch();
+        world.cluster.change(world.run);
+        world.observed().await;
+        assert_eq!(world.cluster.faults.count("watch"), 3);
+        watching.abort();
+    }
+}
