@@ -10,7 +10,7 @@ use crate::delivery::{
     StoredDelivery,
 };
 use crate::flow::{FlowActor, FlowEvent, RecordedEvent};
-use crate::id::{CommentId, DeliveryId, JobId, RunId};
+use crate::id::{CommentId, CorrelationId, DeliveryId, JobId, RunId};
 use crate::job::{JobAction, JobDetail, JobFilter, JobSummary, NewJob, QueueCounts};
 use crate::repository::{Permission, Repository, RepositoryName};
 use crate::run::{Created, LogLine, NewRun, Run, RunEvent, RunFilter, RunSummary};
@@ -99,6 +99,9 @@ pub trait RunStore: Send + Sync {
     /// Creates a run, `pending`, with its `run.created` flow event and its `run.start` and `run.report`
     /// jobs, in one transaction. At most one run per delivery and one unfinished run per issue.
     async fn create(&self, run: NewRun) -> Result<Created, PortError>;
+
+    /// The run that this delivery has created, ended or not; `None` if there is none.
+    async fn caused_by(&self, cause: &CorrelationId) -> Result<Option<RunId>, PortError>;
 
     /// The run, `None` if there is no such.
     async fn get(&self, id: RunId) -> Result<Option<Run>, PortError>;

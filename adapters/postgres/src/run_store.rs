@@ -27,6 +27,17 @@ impl RunStore for Store {
         create::create(self, &run).await
     }
 
+    async fn caused_by(&self, cause: &CorrelationId) -> Result<Option<RunId>, PortError> {
+        let id = sqlx::query_scalar!(
+            "select id from runs.run where correlation_id = $1",
+            cause.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(db)?;
+        Ok(id.map(RunId))
+    }
+
     async fn get(&self, id: RunId) -> Result<Option<Run>, PortError> {
         let row = sqlx::query_as!(
             RunRow,

@@ -84,6 +84,11 @@ async fn labeled(
     let Some(repository) = ctx.ledger.repository(&name).await? else {
         return Ok(ignored("unknown_repository"));
     };
+    // Judged before, by an attempt that didn't get to the end, or replayed: its run stands, however the issue
+    // is now.
+    if let Some(run) = ctx.runs.caused_by(id).await? {
+        return Ok(processed("run_created", Some(run), Vec::new()));
+    }
     // Deliveries come late and out of order: what counts is how the issue stands now.
     let Some(present) = ctx.forge.issue(&name, issue).await? else {
         return Ok(ignored("issue_gone"));

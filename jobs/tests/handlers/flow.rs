@@ -127,6 +127,7 @@ async fn every_call_fails_once_and_the_way_is_the_same() {
             "load",
             "settle",
             "repository",
+            "caused_by",
             "create",
             "get",
             "admit",

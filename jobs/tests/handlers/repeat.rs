@@ -22,6 +22,7 @@ async fn a_delivery_has_its_effect_once() {
     for (part_name, step) in [
         ("database", "load"),
         ("database", "repository"),
+        ("database", "caused_by"),
         ("github", "issue"),
         ("github", "permission"),
         ("database", "create"),
@@ -51,8 +52,38 @@ async fn a_delivery_has_its_effect_once() {
 }
 
 #[tokio::test]
+async fn a_run_stands_however_the_issue_changed_before_the_repeat() {
+    let others: [(&[&str], bool); 4] = [
+        (&["bug"], true),
+        (&["run:dev", "run:dev:revise"], true),
+        (&["run:dev", "state:blocked"], true),
+        (&["run:dev"], false),
+    ];
+    for (labels, open) in others {
+        let world = World::new();
+        let payload = labeled("run:dev", "ann", "User").to_string();
+        let id = world.delivered("issues", &payload).await;
+        world.memory.faults.order("settle", 1, Fault::Unavailable);
+        assert!(world.process(&id).await.unwrap_err().is_passing());
+        world.forge.put_issue(&world.repository.name, 1, labels);
+        if !open {
+            world.forge.close_issue(&world.repository.name, 1);
+        }
+        world.process(&id).await.unwrap();
+        let outcome = world.memory.outcome(&id).unwrap();
+        let run = world.memory.runs().pop().unwrap().id;
+        assert_eq!(
+            (outcome.reason.as_str(), outcome.run),
+            ("run_created", Some(run)),
+            "{labels:?}"
+        );
+        assert_eq!(world.queued(), ["run.start", "run.report"], "{labels:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_is_answered_once() {
-    for step in ["load", "repository", "settle"] {
+    for step in ["load", "repository", "caused_by", "settle"] {
         for crash in CRASHES {
             let world = World::new();
             let present = ["run:dev", "run:dev:revise"];

@@ -48,6 +48,8 @@ async fn cancel(runs: &dyn RunStore, run: &Run) -> Result<Run> {
 
 async fn creation(runs: &dyn RunStore, repository: &Repository) -> Result<()> {
     let wish = new_run(repository, 1);
+    let caused = runs.caused_by(&wish.correlation_id).await?;
+    ensure!(caused.is_none(), "nothing caused {caused:?}");
     let Created::New(id) = runs.create(wish.clone()).await? else {
         bail!("the first run wasn't new")
     };
@@ -74,6 +76,8 @@ async fn creation(runs: &dyn RunStore, repository: &Repository) -> Result<()> {
         known == Created::Known(id),
         "the same delivery after the run's end was {known:?}"
     );
+    let caused = runs.caused_by(&ended.correlation_id).await?;
+    ensure!(caused == Some(id), "an ended run's delivery caused {caused:?}");
     cancel(runs, &made(runs, repository, 1).await?).await?;
     Ok(())
 }

@@ -91,6 +91,7 @@ impl Memory {
             "load",
             "settle",
             "repository",
+            "caused_by",
             "create",
             "get",
             "admit",

@@ -9,7 +9,7 @@ use domain::job::{NewJob, RunObserve, RunReport, RunStart};
 use domain::port::{Admission, ApplyError, PortError, RunStore};
 use domain::run::{Created, Effect, LogLine, NewRun, Run, RunEvent, RunState};
 use domain::workload::namespace_of;
-use domain::{CommentId, ProjectId, RunId};
+use domain::{CommentId, CorrelationId, ProjectId, RunId};
 use serde_json::{Value, json};
 
 use super::memory::{Memory, State};
@@ -168,6 +168,13 @@ impl RunStore for FakeRuns {
         };
         state.runs.insert(id, run);
         call.answer(Created::New(id))
+    }
+
+    async fn caused_by(&self, cause: &CorrelationId) -> Result<Option<RunId>, PortError> {
+        let call = self.memory.faults.begin("caused_by")?;
+        let state = self.memory.lock();
+        let mut caused = state.runs.values().filter(|run| run.correlation_id == *cause);
+        call.answer(caused.next().map(|run| run.id))
     }
 
     async fn get(&self, id: RunId) -> Result<Option<Run>, PortError> {
