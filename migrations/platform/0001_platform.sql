@@ -80,13 +80,15 @@ begin
     return made;
 end $$;
 
--- The partitions whose day is more than `keep_days` ago, oldest first.
+-- The partitions whose day is more than `keep_days` ago, oldest first. Names are compared, not dates read out of
+-- them: a planner that tests the condition before the join would read dates out of other tables' names.
 create function platform.expired_payload_partitions(keep_days integer) returns setof text
 language sql stable as $$
     select c.relname::text
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'platform.delivery_payload'::regclass
-      and to_date(right(c.relname, 8), 'YYYYMMDD') < (clock_timestamp() at time zone 'UTC')::date - keep_days
+      and c.relname::text < to_char((clock_timestamp() at time zone 'UTC')::date - keep_days,
+          '"delivery_payload_"YYYYMMDD')
     order by 1
 $$;
 
