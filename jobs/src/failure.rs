@@ -106,4 +106,14 @@ mod tests {
         assert!(!refused.is_passing());
         assert_eq!(JobError::from(refused), JobError::fail("kubernetes refused: 403"));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_without_end_is_given_up_before_the_attempt_is() {
+        let began = tokio::time::Instant::now();
+        let endless = in_time(std::future::pending::<Result<(), Failure>>());
+        let failure = endless.await.unwrap_err();
+        assert!(failure.is_passing(), "{failure}");
+        assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+        assert!(in_time(async { Ok(()) }).await.is_ok());
+    }
 }
