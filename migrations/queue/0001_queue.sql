@@ -21,6 +21,7 @@ create table queue.worker (
     queues       smallint[] not null,
     kinds        integer[] not null,
     concurrency  integer not null,
+    lease_ms     integer not null check (lease_ms > 0),
     started_at   timestamptz not null default now(),
     heartbeat_at timestamptz not null default clock_timestamp(),
     stopped_at   timestamptz,

@@ -11,7 +11,7 @@ use crate::running::{Running, Stop};
 use crate::session::Session;
 
 const REGISTER: &str = "
-insert into queue.worker (name, queues, kinds, concurrency) values ($1, $2, $3, $4) returning id";
+insert into queue.worker (name, queues, kinds, concurrency, lease_ms) values ($1, $2, $3, $4, $5) returning id";
 
 /// Says whether the worker had been given up in the meantime.
 const BEAT: &str = "
@@ -46,10 +46,10 @@ impl Contact {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Whether contact has been kept for so long.
-    pub(crate) fn held_for(&self, duration: Duration) -> bool {
+    /// For how long contact has been kept.
+    pub(crate) fn held(&self) -> Duration {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_some_and(|since| since.elapsed() >= duration)
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -60,12 +60,14 @@ pub(crate) async fn register(
     queues: &[i16],
     kinds: &[i32],
     concurrency: i32,
+    lease: Duration,
 ) -> Result<i32, sqlx::Error> {
     let query = sqlx::query_scalar(REGISTER)
         .bind(name)
         .bind(queues)
         .bind(kinds)
-        .bind(concurrency);
+        .bind(concurrency)
+        .bind(i32::try_from(lease.as_millis()).unwrap_or(i32::MAX));
     query.fetch_one(pool).await
 }
 

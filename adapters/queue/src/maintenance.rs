@@ -36,7 +36,6 @@ select queue_id, count(*) from promoted group by queue_id";
 
 pub(crate) struct Maintenance {
     pub(crate) pool: PgPool,
-    pub(crate) lease: Duration,
     pub(crate) keep_days: i32,
     pub(crate) notify: bool,
     pub(crate) contact: Arc<Contact>,
@@ -53,12 +52,12 @@ impl Maintenance {
         let mut tidied: Option<Instant> = None;
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         loop {
-            let rescue = is_due(rescued, RESCUE) && self.contact.held_for(self.lease);
+            let rescue = is_due(rescued, RESCUE);
             let tidy = is_due(tidied, TIDY);
             let round = session.run(async |conn| {
                 let mut more = self.promote(conn).await?;
                 if rescue {
-                    for (queue_id, _) in rescue::rescue(conn, self.lease).await? {
+                    for (queue_id, _) in rescue::rescue(conn, self.contact.held()).await? {
                         self.wake(conn, queue_id).await?;
                     }
                 }

@@ -11,13 +11,15 @@ const POISON: i16 = 10;
 
 /// Gives up workers without a heartbeat, and looks again from half a minute after a worker was given up or
 /// signed off until nothing is left with it: neither a claim that was under way at that moment nor a job
-/// whose row was held must stay with it for ever.
+/// whose row was held must stay with it for ever. `$1` is for how long the rescuer itself has been in contact
+/// with the database without a break: after an outage every heartbeat is old, and nobody may be given up
+/// before he had as much time to renew his as his lease allows.
 const DEAD: &str = "
 update queue.worker as worker set
     stopped_at = coalesce(stopped_at, clock_timestamp()),
     swept = stopped_at is not null and not exists (
         select from queue.job as job where job.claimed_by = worker.id and job.seq is not null)
-where heartbeat_at < clock_timestamp() - $1 * interval '1 millisecond'
+where heartbeat_at < clock_timestamp() - lease_ms * interval '1 millisecond' and lease_ms < $1
   and (stopped_at is null or (not swept and stopped_at < clock_timestamp() - interval '30 seconds'))
 returning id, name, not swept";
 
@@ -52,12 +54,12 @@ const BURY: &str = concat!(
 /// Rescues what dead workers held. Returns the queues that have jobs again, with how many.
 pub(crate) async fn rescue(
     conn: &mut PgConnection,
-    lease: Duration,
+    in_contact_for: Duration,
 ) -> Result<Vec<(i16, usize)>, sqlx::Error> {
-    let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+    let contact_ms = i64::try_from(in_contact_for.as_millis()).unwrap_or(i64::MAX);
     // Together: a worker must not count as given up while its jobs still stand with it.
     let mut tx = conn.begin().await?;
-    let dead: Vec<(i32, String, bool)> = sqlx::query_as(DEAD).bind(lease_ms).fetch_all(&mut *tx).await?;
+    let dead: Vec<(i32, String, bool)> = sqlx::query_as(DEAD).bind(contact_ms).fetch_all(&mut *tx).await?;
     if dead.is_empty() {
         return Ok(Vec::new());
     }

@@ -93,8 +93,15 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         let kind_ids: Vec<i32> = kinds.keys().copied().collect();
         let concurrency: usize = options.queues.iter().map(|(_, concurrency)| concurrency).sum();
         let concurrency = i32::try_from(concurrency).unwrap_or(i32::MAX);
-        let worker_id =
-            heartbeat::register(queue.pool(), &options.name, &queue_ids, &kind_ids, concurrency).await?;
+        let worker_id = heartbeat::register(
+            queue.pool(),
+            &options.name,
+            &queue_ids,
+            &kind_ids,
+            concurrency,
+            options.lease,
+        )
+        .await?;
         tracing::info!(worker.id = worker_id, worker.name = options.name, queues = ?options.queues,
             wake = ?queue.wake_mode(), "worker started");
 
@@ -212,7 +219,6 @@ impl Keepers {
         let notify = queue.wake_mode() == Wake::Notify;
         let maintenance = Maintenance {
             pool: queue.pool().clone(),
-            lease: options.lease,
             keep_days: options.keep_days,
             notify,
             contact,

@@ -65,7 +65,7 @@ pub async fn measure(
     for statement in TABLES.into_iter().chain(INDEX) {
         sqlx::query(statement).execute(pool).await?;
     }
-    let enqueue_single_per_s = single(pool, clients, for_how_long).await?;
+    let enqueue_single_per_s = insert(pool, clients, for_how_long).await?;
     sqlx::query("truncate queue_bench_floor.job")
         .execute(pool)
         .await?;
@@ -91,7 +91,19 @@ pub async fn measure(
     })
 }
 
-async fn single(pool: &PgPool, clients: usize, for_how_long: Duration) -> Result<f64, Error> {
+/// Single-row inserts per second from so many clients; its tables are dropped afterwards.
+pub async fn single_insert(pool: &PgPool, clients: usize, for_how_long: Duration) -> Result<f64, Error> {
+    for statement in TABLES.into_iter().chain(INDEX) {
+        sqlx::query(statement).execute(pool).await?;
+    }
+    let rate = insert(pool, clients, for_how_long).await?;
+    sqlx::query("drop schema queue_bench_floor cascade")
+        .execute(pool)
+        .await?;
+    Ok(rate)
+}
+
+async fn insert(pool: &PgPool, clients: usize, for_how_long: Duration) -> Result<f64, Error> {
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..clients {

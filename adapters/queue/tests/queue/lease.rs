@@ -1,6 +1,6 @@
 //! Leases: a stale worker is refused, a dead one's jobs are rescued, a slow one isn't robbed of them twice.
 //!
-//! A worker with a long lease of its own renews it seldom; one with a short lease, beside it, gives it up.
+//! A worker with a long lease renews it seldom; cut short in its row, it has run out for the others.
 
 use std::time::Duration;
 
@@ -18,12 +18,19 @@ fn no_limit() -> Policy {
     }
 }
 
-/// Renews its lease every `lease / 10`, and gives others up after `lease`.
+/// Renews its lease every `lease / 10`.
 fn with_lease(name: &str, concurrency: usize, lease: Duration) -> WorkerOptions {
     WorkerOptions {
         lease,
         ..options(name, concurrency)
     }
+}
+
+/// Cuts the lease short under a worker that renews it as seldom as before.
+async fn cut_lease(stage: &Stage, name: &str) {
+    let cut = sqlx::query("update queue.worker set lease_ms = 1000 where name = $1").bind(name);
+    let done = cut.execute(&stage.pool).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
 }
 
 fn gated() -> Registry<Probe> {
@@ -44,6 +51,7 @@ async fn robbed(stage: &Stage, registry: impl Fn() -> Registry<Probe>) -> (i64, 
     );
     let id = stage.enqueue(job(json!("contended"))).await;
     slow.until_seen(1).await;
+    cut_lease(stage, "slow").await;
     let b = stage.start(
         registry(),
         quick.clone(),
@@ -161,6 +169,7 @@ async fn a_job_whose_workers_keep_dying_is_dead_with_the_reason() {
         .execute(&stage.pool)
         .await
         .unwrap();
+    cut_lease(&stage, "slow").await;
     let b = stage.start(
         gated(),
         probe.clone(),
@@ -189,24 +198,30 @@ async fn a_worker_that_was_given_up_drops_what_it_ran_and_carries_on() {
     let a = stage.start(
         gated(),
         slow.clone(),
-        with_lease("slow", 3, Duration::from_secs(70)),
+        with_lease("slow", 2, Duration::from_secs(70)),
     );
+    // Both of its slots are taken, so that it can't take back what it loses.
     let lost = stage.enqueue(job(json!("lost"))).await;
-    slow.until_seen(1).await;
+    let lost_too = stage.enqueue(job(json!("lost too"))).await;
+    slow.until_seen(2).await;
     let a_id = stage.worker_id("slow").await;
+    cut_lease(&stage, "slow").await;
     let b = stage.start(
         gated(),
         quick.clone(),
-        with_lease("quick", 1, Duration::from_secs(1)),
+        with_lease("quick", 2, Duration::from_secs(1)),
     );
-    quick.open(1);
-    let row = stage.reaches(lost, State::Completed).await;
-    assert_eq!(row.worker.as_deref(), Some("quick"));
+    quick.open(2);
+    for id in [lost, lost_too] {
+        let row = stage.reaches(id, State::Completed).await;
+        assert_eq!(row.worker.as_deref(), Some("quick"));
+    }
     b.stop().await;
     // The worker that was given up claims another one before it finds out. It must not be dropped and then
     // stand with a living worker for ever.
     let young = stage.enqueue(job(json!("young"))).await;
-    slow.until_seen(2).await;
+    slow.open(1);
+    slow.until_seen(3).await;
     assert_eq!(
         stage
             .number("select count(*) from queue.worker where name = 'slow' and stopped_at is not null")
@@ -217,7 +232,7 @@ async fn a_worker_that_was_given_up_drops_what_it_ran_and_carries_on() {
     stage
         .until("select stopped_at is null from queue.worker where name = 'slow'")
         .await;
-    slow.until_seen(3).await;
+    slow.until_seen(4).await;
     slow.open(2);
     let row = stage.reaches(young, State::Completed).await;
     assert_eq!((row.worker.as_deref(), row.attempt), (Some("slow"), 1));
@@ -230,7 +245,7 @@ async fn a_worker_that_was_given_up_drops_what_it_ran_and_carries_on() {
         "it carries on under its number"
     );
     a.stop().await;
-    assert_eq!(stage.number("select count(*) from queue.history").await, 3);
+    assert_eq!(stage.number("select count(*) from queue.history").await, 4);
     stage.assert_empty().await;
 }
 
@@ -316,6 +331,7 @@ async fn an_open_transaction_on_a_dead_workers_job_holds_up_no_other_rescue() {
     stage.queue.enqueue(&mut stranger, keyed()).await.unwrap();
 
     quick.open(10);
+    cut_lease(&stage, "dead").await;
     let b = stage.start(
         gated(),
         quick.clone(),

@@ -75,30 +75,33 @@ async fn nobody_is_given_up_right_after_an_outage() {
             Ok::<_, JobError>(Outcome::Done)
         })
     };
-    let workers: Vec<_> = ["a", "b", "c"]
-        .map(|name| {
-            let short = WorkerOptions {
-                lease: Duration::from_secs(2),
-                ..options(name, 2)
+    // Two that would rescue, and six whose heartbeats are seldom and so likely to come after it.
+    let leases = [4, 4, 25, 25, 25, 25, 25, 25].map(Duration::from_secs);
+    let workers: Vec<_> = leases
+        .into_iter()
+        .map(|lease| {
+            let one = WorkerOptions {
+                lease,
+                ..options("w", 1)
             };
-            stage.start(registry(), probe.clone(), short)
+            stage.start(registry(), probe.clone(), one)
         })
-        .into();
-    stage.enqueue_many((0..6).map(|n| job(json!(n))).collect()).await;
-    probe.until_seen(6).await;
-    // All of them may be about to rescue.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+        .collect();
+    stage.enqueue_many((0..8).map(|n| job(json!(n))).collect()).await;
+    probe.until_seen(8).await;
+    // Both have been in contact for long enough to rescue.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     server.crash().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     server.restart().await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(meter.count("codex_k8s_queue_rescued_total"), 0);
-    probe.open(6);
+    probe.open(8);
     stage.until_empty().await;
     for worker in workers {
         worker.stop().await;
     }
-    assert_eq!(probe.seen().len(), 6, "a job was taken from a living worker");
+    assert_eq!(probe.seen().len(), 8, "a job was taken from a living worker");
     assert_eq!(meter.count("codex_k8s_queue_stale_acks_total"), 0);
     stage.pool.close().await;
 }
