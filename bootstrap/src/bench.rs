@@ -1,5 +1,7 @@
 //! `codex-k8s bench`: measures the product with the product's own parts.
 
+mod database;
+mod queue;
 mod webhook;
 
 use anyhow::Result;
@@ -15,6 +17,8 @@ pub(crate) struct Bench {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Measures the job queue beside the floor of bare SQL
+    Queue(queue::Arguments),
     /// Posts signed webhooks and measures their acknowledgement
     Webhook(webhook::Arguments),
 }
@@ -22,6 +26,7 @@ enum Command {
 /// Measures what was asked for.
 pub(crate) async fn run(env: &Environment, bench: Bench) -> Result<()> {
     match bench.command {
+        Command::Queue(arguments) => queue::run(env, arguments).await,
         Command::Webhook(arguments) => webhook::run(env, arguments).await,
     }
 }

@@ -45,11 +45,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// Jobs per second, or a ratio of them.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Measured {
-    enqueue_single_per_s: f64,
-    enqueue_bulk_per_s: f64,
-    drain_per_s: f64,
+    enqueue_single: f64,
+    enqueue_bulk: f64,
+    drain: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,8 +58,8 @@ struct Report {
     server_version: String,
     database: String,
     settings: Settings,
-    floor: Measured,
-    queue: Measured,
+    floor_per_s: Measured,
+    queue_per_s: Measured,
     ratio_to_floor: Measured,
     latency: Latency,
     history_kept: bool,
@@ -100,12 +101,12 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
             seconds: arguments.seconds,
         },
         ratio_to_floor: Measured {
-            enqueue_single_per_s: ours.enqueue_single_per_s / floor.enqueue_single_per_s,
-            enqueue_bulk_per_s: ours.enqueue_bulk_per_s / floor.enqueue_bulk_per_s,
-            drain_per_s: ours.drain_per_s / floor.drain_per_s,
+            enqueue_single: ours.enqueue_single / floor.enqueue_single,
+            enqueue_bulk: ours.enqueue_bulk / floor.enqueue_bulk,
+            drain: ours.drain / floor.drain,
         },
-        floor,
-        queue: ours,
+        floor_per_s: floor,
+        queue_per_s: ours,
         latency,
         history_kept: bench::finished(&queue).await? >= arguments.jobs * u64::from(arguments.rounds),
     };
@@ -123,17 +124,24 @@ async fn measure(queue: &Queue, arguments: &Arguments) -> Result<(Measured, Meas
     let clients = usize::from(arguments.clients);
     let half = Duration::from_secs(arguments.seconds.div_ceil(2));
     let floor = floor::measure(queue.pool(), arguments.jobs, clients, half).await?;
-    let (sent, enqueue_single_per_s) = bench::enqueue_single(queue, clients, half).await?;
-    let enqueue_bulk_per_s = bench::enqueue_bulk(queue, arguments.jobs).await?;
+    let (sent, enqueue_single) = bench::enqueue_single(queue, clients, half).await?;
+    let enqueue_bulk = bench::enqueue_bulk(queue, arguments.jobs).await?;
     let workers = usize::from(arguments.workers);
     let concurrency = arguments.concurrency as usize;
-    let drain_per_s = bench::drain(queue, arguments.jobs + sent, workers, concurrency).await?;
+    let drain = bench::drain(queue, arguments.jobs + sent, workers, concurrency).await?;
     let floor = Measured {
-        enqueue_single_per_s: floor.enqueue_single_per_s,
-        enqueue_bulk_per_s: floor.enqueue_bulk_per_s,
-        drain_per_s: floor.drain_per_s,
+        enqueue_single: floor.enqueue_single_per_s,
+        enqueue_bulk: floor.enqueue_bulk_per_s,
+        drain: floor.drain_per_s,
     };
-    Ok((floor, Measured { enqueue_single_per_s, enqueue_bulk_per_s, drain_per_s }))
+    Ok((
+        floor,
+        Measured {
+            enqueue_single,
+            enqueue_bulk,
+            drain,
+        },
+    ))
 }
 
 /// The median of each figure by itself.
@@ -145,26 +153,37 @@ fn median(rounds: impl Iterator<Item = Measured>) -> Measured {
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     };
     Measured {
-        enqueue_single_per_s: of(|round| round.enqueue_single_per_s),
-        enqueue_bulk_per_s: of(|round| round.enqueue_bulk_per_s),
-        drain_per_s: of(|round| round.drain_per_s),
+        enqueue_single: of(|round| round.enqueue_single),
+        enqueue_bulk: of(|round| round.enqueue_bulk),
+        drain: of(|round| round.drain),
     }
 }
 
 fn print(report: &Report) {
     println!("PostgreSQL {}, {}", report.server_version, report.database);
     println!("{:<28}{:>12}{:>12}{:>8}", "", "floor", "queue", "ratio");
-    let rows: [(&str, fn(&Measured) -> f64); 3] = [
-        ("enqueue one at a time, 1/s", |m| m.enqueue_single_per_s),
-        ("enqueue in bulk, 1/s", |m| m.enqueue_bulk_per_s),
-        ("drain, jobs/s", |m| m.drain_per_s),
+    let figures = |of: &Measured| [of.enqueue_single, of.enqueue_bulk, of.drain];
+    let names = [
+        "enqueue one at a time, 1/s",
+        "enqueue in bulk, 1/s",
+        "drain, jobs/s",
     ];
-    for (name, figure) in rows {
-        let (floor, ours, ratio) = (figure(&report.floor), figure(&report.queue), figure(&report.ratio_to_floor));
+    let (floor, ours) = (figures(&report.floor_per_s), figures(&report.queue_per_s));
+    for (nth, (name, ratio)) in names.iter().zip(figures(&report.ratio_to_floor)).enumerate() {
+        let (floor, ours) = (floor[nth], ours[nth]);
         println!("{name:<28}{floor:>12.0}{ours:>12.0}{ratio:>8.2}");
     }
-    let Latency { rate, sent, started, p50_ms, p99_ms, max_ms } = report.latency;
-    println!("enqueue to start at {rate}/s ({started} of {sent}): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms");
+    let Latency {
+        rate,
+        sent,
+        started,
+        p50_ms,
+        p99_ms,
+        max_ms,
+    } = report.latency;
+    println!(
+        "enqueue to start at {rate}/s ({started} of {sent}): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms"
+    );
     println!("history kept: {}", if report.history_kept { "yes" } else { "no" });
 }
 
@@ -174,10 +193,14 @@ mod tests {
 
     #[test]
     fn median_is_taken_by_figure() {
-        let round = |a, b, c| Measured { enqueue_single_per_s: a, enqueue_bulk_per_s: b, drain_per_s: c };
+        let round = |a, b, c| Measured {
+            enqueue_single: a,
+            enqueue_bulk: b,
+            drain: c,
+        };
         let median = median([round(1.0, 9.0, 5.0), round(3.0, 8.0, 6.0), round(2.0, 7.0, 4.0)].into_iter());
         assert_eq!(
-            (median.enqueue_single_per_s, median.enqueue_bulk_per_s, median.drain_per_s),
+            (median.enqueue_single, median.enqueue_bulk, median.drain),
             (2.0, 8.0, 5.0)
         );
     }

@@ -75,7 +75,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     while let Some(tally) = senders.join_next().await {
         total.add(tally?);
     }
-    let report = Report::of(total, began.elapsed(), &arguments, &target.described);
+    let report = Report::of(total, began.elapsed(), &arguments, &target);
     target.stop().await;
     report.print(arguments.json)?;
     if report.accepted() == 0 {

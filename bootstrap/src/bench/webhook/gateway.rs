@@ -1,13 +1,15 @@
 //! The gateway to measure: a running one, or one in this process on a database that keeps what it commits.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use domain::Secret;
-use tempfile::TempDir;
-use testkit::postgres::{Installation, Server, Settings};
+use queue::bench::floor;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::bench::database::Database;
 use crate::config::{Environment, variables};
 use crate::dev::state::{State, data_dir};
 use crate::process;
@@ -18,14 +20,23 @@ pub(super) struct Target {
     pub(super) secret: Secret<String>,
     /// For the report.
     pub(super) described: String,
+    /// Single-row inserts per second that the same database commits, where it is ours to measure.
+    pub(super) floor_per_s: Option<f64>,
     started: Option<Started>,
 }
+
+/// Connections of the gateway that is started.
+const CONNECTIONS: u32 = 20;
+/// Sessions that the floor is measured with.
+const CLIENTS: usize = 10;
+/// How long the floor is measured.
+const FLOOR: Duration = Duration::from_secs(3);
 
 struct Started {
     shutdown: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     store: postgres::Store,
-    database: Option<(Server, TempDir)>,
+    database: Database,
 }
 
 impl Target {
@@ -54,22 +65,17 @@ impl Target {
             described: url.clone(),
             url,
             secret: Secret::new(secret),
+            floor_per_s: None,
             started: None,
         })
     }
 
     async fn start(env: &Environment) -> Result<Self> {
-        let (database, database_url, described) = if let Some(url) = env.text(&variables::DATABASE_URL)? {
-            (None, url, "in this process, on CODEX_K8S_DATABASE_URL")
-        } else {
-            let (server, folder) = start_database().await?;
-            let url = server.url().to_owned();
-            let described = "in this process, on a PostgreSQL 18 of its own, commits durable";
-            (Some((server, folder)), url, described)
-        };
-        let options = postgres::Options::new(Secret::new(database_url));
-        let store = postgres::Store::connect(&options).await?;
+        let database = Database::find(env, None).await?;
+        let described = format!("in this process, database {}", database.described);
+        let store = database.connect(CONNECTIONS).await?;
         store.migrate().await?;
+        let floor_per_s = floor::single_insert(store.queue().pool(), CLIENTS, FLOOR).await?;
         let secret = Secret::new(hex::encode(rand::random::<[u8; 32]>()));
         // What protects a gateway from a flood would only measure itself here.
         let settings = gateway::Settings {
@@ -95,7 +101,8 @@ impl Target {
         Ok(Self {
             url,
             secret,
-            described: described.to_owned(),
+            described,
+            floor_per_s: Some(floor_per_s),
             started: Some(started),
         })
     }
@@ -106,21 +113,6 @@ impl Target {
         started.shutdown.cancel();
         let _ = started.serving.await;
         started.store.close().await;
-        if let Some((mut server, _folder)) = started.database {
-            server.crash().await;
-        }
+        started.database.stop().await;
     }
-}
-
-/// A server that waits for the disk, on a folder that goes away afterwards.
-async fn start_database() -> Result<(Server, TempDir)> {
-    let installation =
-        tokio::task::spawn_blocking(|| Installation::ensure(&|line| eprintln!("codex-k8s: {line}")))
-            .await??;
-    let folder = tempfile::Builder::new()
-        .prefix("codex-k8s-bench-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o711))
-        .tempdir()?;
-    let server = Server::start(&installation, &folder.path().join("data"), Settings::durable()).await?;
-    Ok((server, folder))
 }

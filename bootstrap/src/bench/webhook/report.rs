@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Arguments;
+use super::gateway::Target;
 
 const ACCEPTED: u16 = 202;
 
@@ -47,6 +48,9 @@ pub(super) struct Report {
     others: BTreeMap<String, u64>,
     seconds: f64,
     per_second: f64,
+    /// Single-row inserts that the same database committed per second just before, from ten sessions.
+    floor_per_second: Option<f64>,
+    ratio_to_floor: Option<f64>,
     ack_ms: Milliseconds,
 }
 
@@ -68,14 +72,15 @@ struct Milliseconds {
 }
 
 impl Report {
-    pub(super) fn of(tally: Tally, took: Duration, arguments: &Arguments, gateway: &str) -> Self {
+    pub(super) fn of(tally: Tally, took: Duration, arguments: &Arguments, target: &Target) -> Self {
         let Tally { mut accepted, others } = tally;
+        let per_second = accepted.len() as f64 / took.as_secs_f64();
         accepted.sort_unstable();
         let at = |share| quantile_ms(&accepted, share);
         Self {
             bench: "webhook",
             settings: Settings {
-                gateway: gateway.to_owned(),
+                gateway: target.described.clone(),
                 connections: arguments.connections,
                 rate: arguments.rate,
                 payload_bytes: arguments.bytes,
@@ -87,7 +92,9 @@ impl Report {
                 p99: at(0.99),
                 max: at(1.0),
             },
-            per_second: accepted.len() as f64 / took.as_secs_f64(),
+            per_second,
+            floor_per_second: target.floor_per_s,
+            ratio_to_floor: target.floor_per_s.map(|floor| per_second / floor),
             seconds: took.as_secs_f64(),
             accepted: accepted.len(),
             others,
@@ -116,6 +123,9 @@ impl Report {
             "accepted    {} in {:.1} s: {:.0} per second",
             self.accepted, self.seconds, self.per_second
         );
+        if let (Some(floor), Some(ratio)) = (self.floor_per_second, self.ratio_to_floor) {
+            println!("floor       {floor:.0} single-row inserts per second; ratio {ratio:.2}");
+        }
         let Milliseconds { p50, p90, p99, max } = &self.ack_ms;
         println!("ack (ms)    p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  max {max:.1}");
         for (what, times) in &self.others {
