@@ -231,4 +231,27 @@ begin
     return new_id;
 end $$;
 
+-- Many at once, for a statement that writes what they belong to: each is told apart by its correlation id.
+create function queue.enqueue_many(
+    p_queue text,
+    p_kind text,
+    p_args jsonb[],
+    p_correlation_ids text[],
+    p_traceparents text[]
+) returns table (job_id bigint, job_correlation_id text)
+language plpgsql as $$
+declare
+    target smallint := queue.queue_id(p_queue);
+    target_kind integer := queue.kind_id(p_kind);
+begin
+    return query
+        insert into queue.job as job (seq, kind_id, queue_id, correlation_id, traceparent, args)
+        select nextval('queue.job_seq'), target_kind, target, new.correlation_id, new.traceparent, new.args
+        from unnest(p_args, p_correlation_ids, p_traceparents) as new (args, correlation_id, traceparent)
+        returning job.id, job.correlation_id;
+    if found then
+        perform queue.wake(target);
+    end if;
+end $$;
+
 select queue.maintain_partitions(7, 30);

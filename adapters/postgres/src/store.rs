@@ -43,9 +43,11 @@ impl Store {
                 .to_owned(),
         })?;
         let base = base.application_name(&options.application_name);
-        let timed = base
-            .clone()
-            .options([("statement_timeout", options.statement_timeout_ms.to_string())]);
+        let timed = base.clone().options([
+            ("statement_timeout", options.statement_timeout_ms.to_string()),
+            // Planning costs more than any of our statements can win by a plan of its own.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))

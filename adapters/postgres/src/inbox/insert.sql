@@ -8,11 +8,14 @@ with offer as materialized (
     -- A sub-select that the planner keeps as an index look-up per row; a join it might once turn into a scan of
     -- the whole ledger, and keep that plan while the ledger grows.
     where (select true from platform.delivery known where known.id = o.id) is null
+), job as materialized (
+    select job_id, job_correlation_id as id from queue.enqueue_many($1, $2,
+        (select array_agg(args order by id) from offer), (select array_agg(id order by id) from offer),
+        (select array_agg(traceparent order by id) from offer))
 ), delivery as (
     insert into platform.delivery (id, event, action, repository, sender, body_sha256, job_id)
-    select id, event, action, repository, sender, body_sha256,
-        queue.enqueue($1, $2, args, id, traceparent)
-    from offer
+    select id, event, action, repository, sender, body_sha256, job_id
+    from offer join job using (id)
     returning id, received_at, job_id
 ), payload as (
     insert into platform.delivery_payload (received_on, delivery_id, encoding, payload)

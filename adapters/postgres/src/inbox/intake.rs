@@ -14,7 +14,7 @@ use crate::error::DATABASE;
 
 /// Writers at once: while some wait for the disk, others prepare the next batch. Two leave the disk idle at times,
 /// eight cut the batches too small.
-const WRITERS: usize = 4;
+const WRITERS: usize = 2;
 /// Deliveries in a batch at most.
 const BATCH: usize = 64;
 /// Packed bytes in a batch at most, unless a single delivery has more.
