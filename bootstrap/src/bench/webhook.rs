@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use domain::Secret;
 use serde_json::json;
+use testkit::payloads::{Example, Payloads};
 use tokio::task::JoinSet;
 
 use self::gateway::Target;
@@ -52,7 +53,9 @@ struct Signed {
 /// Measures and prints.
 pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     let target = Target::find(env, arguments.url.as_deref()).await?;
-    let payloads = payloads(&target.secret, usize::try_from(arguments.bytes)?)?;
+    let examples =
+        tokio::task::spawn_blocking(|| Payloads::load(&|line| eprintln!("codex-k8s: {line}"))).await??;
+    let (event, payloads) = payloads(&examples, &target.secret, usize::try_from(arguments.bytes)?)?;
     let payloads = Arc::new(payloads);
     let mut senders = JoinSet::new();
     let (began, length) = (Instant::now(), Duration::from_secs(arguments.seconds));
@@ -61,6 +64,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
             http: client()?,
             url: format!("{}/api/v1/webhooks/github", target.url),
             payloads: Arc::clone(&payloads),
+            event: event.clone(),
             number,
             every: arguments
                 .rate
@@ -93,28 +97,58 @@ fn client() -> Result<reqwest::Client> {
     client.context("can't make an HTTP client")
 }
 
-/// Payloads of an event that asks for nothing, filled up to the wanted size with text that differs.
-fn payloads(secret: &Secret<String>, bytes: usize) -> Result<Vec<Signed>> {
-    (0..16)
-        .map(|_| {
-            let mut payload = json!({
-                "action": "edited",
-                "issue": { "number": 1, "title": "Bench", "body": "" },
-                "repository": { "full_name": "codex-k8s/bench" },
-                "sender": { "login": "bench", "type": "User" },
-            });
-            let room = bytes.saturating_sub(serde_json::to_vec(&payload)?.len());
-            let noise: Vec<u8> = (0..room.div_ceil(2)).map(|_| rand::random()).collect();
-            let mut text = hex::encode(noise);
-            text.truncate(room);
-            payload["issue"]["body"] = json!(text);
-            let body = serde_json::to_vec(&payload)?;
-            Ok(Signed {
-                signature: signature(secret, &body)?,
-                body: body.into(),
-            })
+/// What fills a payload up: text that packs about as well as people's prose does.
+const WORDS: [&str; 16] = [
+    "agent",
+    "branch",
+    "commit",
+    "delivery",
+    "event",
+    "failure",
+    "gateway",
+    "history",
+    "issue",
+    "job",
+    "label",
+    "merge",
+    "namespace",
+    "owner",
+    "payload",
+    "queue",
+];
+
+/// GitHub's own example of an event that asks for nothing, the largest that is no larger than wanted, filled up
+/// to the wanted size with words that differ from payload to payload.
+fn payloads(examples: &Payloads, secret: &Secret<String>, bytes: usize) -> Result<(String, Vec<Signed>)> {
+    // Room for the member that holds the filling.
+    let room = bytes.saturating_sub(20);
+    let length =
+        |example: &Example| serde_json::to_vec(&example.payload).map_or(usize::MAX, |body| body.len());
+    let fitting = examples
+        .all()
+        .iter()
+        .filter(|example| example.event != "issues" && length(example) <= room);
+    let Some(example) = fitting.max_by_key(|example| length(example)) else {
+        bail!("GitHub has no example payload as small as {bytes} bytes");
+    };
+    let signed = (0..16).map(|_| {
+        let mut payload = example.payload.clone();
+        payload["filling"] = json!("");
+        let missing = bytes.saturating_sub(serde_json::to_vec(&payload)?.len());
+        let mut text = String::new();
+        while text.len() < missing {
+            text.push_str(WORDS[rand::random_range(0..WORDS.len())]);
+            text.push(' ');
+        }
+        text.truncate(missing);
+        payload["filling"] = json!(text);
+        let body = serde_json::to_vec(&payload)?;
+        Ok(Signed {
+            signature: signature(secret, &body)?,
+            body: body.into(),
         })
-        .collect()
+    });
+    Ok((example.event.clone(), signed.collect::<Result<_>>()?))
 }
 
 /// One connection.
@@ -122,6 +156,7 @@ struct Sender {
     http: reqwest::Client,
     url: String,
     payloads: Arc<Vec<Signed>>,
+    event: String,
     number: u32,
     /// The pause between two webhooks of this connection, with `--rate`.
     every: Option<Duration>,
@@ -151,7 +186,7 @@ impl Sender {
                 .http
                 .post(&self.url)
                 .header("content-type", "application/json")
-                .header("x-github-event", "issues")
+                .header("x-github-event", &self.event)
                 .header("x-github-delivery", crate::simulate::random_guid())
                 .header("x-hub-signature-256", &signed.signature)
                 .body(signed.body.clone())
@@ -176,8 +211,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn payloads_have_the_size_and_differ() {
-        let payloads = payloads(&Secret::new("0123456789abcdef".into()), 20_480).unwrap();
+    fn payloads_are_githubs_have_the_size_and_differ() {
+        let examples = Payloads::load(&|_| {}).unwrap();
+        let secret = Secret::new("0123456789abcdef".into());
+        let (event, payloads) = payloads(&examples, &secret, 20_480).unwrap();
+        assert_eq!(event, "workflow_run");
         assert!(payloads.iter().all(|signed| signed.body.len() == 20_480));
         assert_ne!(payloads[0].body, payloads[1].body);
         assert_ne!(payloads[0].signature, payloads[1].signature);

@@ -110,3 +110,34 @@ pub(crate) fn table() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_variable_as_it_is() {
+        let page = include_str!("../../../docs/configuration.md");
+        for Variable {
+            name,
+            of,
+            default,
+            meaning,
+            secret,
+        } in ALL
+        {
+            let mark = if *secret { " *" } else { "" };
+            let row = format!("| `{name}`{mark} | {of} | {default} | {meaning} |");
+            assert!(
+                page.contains(&row),
+                "docs/configuration.md should have this row:\n{row}"
+            );
+        }
+        let documented = page.matches("\n| `CODEX_K8S_").count();
+        assert_eq!(
+            documented,
+            ALL.len(),
+            "docs/configuration.md has a variable that isn't there"
+        );
+    }
+}
