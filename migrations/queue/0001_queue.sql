@@ -58,7 +58,7 @@ create table queue.job (
     rerun_at         timestamptz,
     rerun_args       jsonb,
     check (claimed_by is null or seq is not null)
-) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 create index job_ready on queue.job (queue_id, priority, seq) where seq is not null;
 create index job_due on queue.job (run_at) where seq is null;
