@@ -2,7 +2,7 @@
 //! local port. `codex-k8s dev` talks to it where no real GitHub is configured, and the adapter's tests prove
 //! themselves on it. Its answers are checked against GitHub's own description (`testkit/prism`).
 //!
-//! ```no_run
+//! ```text
 //! # async fn example() -> anyhow::Result<()> {
 //! let github = testkit::github::Simulator::builder()
 //!     .repository("Codertocat/Hello-World")

@@ -9,41 +9,7 @@
 //! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
 //! * Steer: [`Queue::list`], [`Queue::get`], [`Queue::retry`], [`Queue::cancel`], [`Queue::counts`].
 //!
-//! A first job, enqueued in the transaction that it belongs to, and a worker that runs it:
-//!
-//! ```no_run
-//! use queue::{Job, JobError, NewJob, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
-//! use serde::Deserialize;
-//! use tokio_util::sync::CancellationToken;
-//!
-//! #[derive(Deserialize)]
-//! struct Welcome {
-//!     user: String,
-//! }
-//!
-//! async fn welcome(_context: (), job: Job<Welcome>) -> Result<Outcome, JobError> {
-//!     println!("attempt {} to welcome {}", job.attempt, job.args.user);
-//!     Ok(Outcome::Done)
-//! }
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let pool = sqlx::PgPool::connect("postgres://postgres@localhost/app").await?;
-//! queue::migrate(&pool).await?;
-//! let queue = Queue::new(pool.clone());
-//!
-//! let mut tx = pool.begin().await?;
-//! // Whatever the caller writes here commits together with the job, or not at all.
-//! let args = serde_json::json!({ "user": "ada" });
-//! queue.enqueue(&mut tx, NewJob::new("default", "user.welcome", args)).await?;
-//! tx.commit().await?;
-//!
-//! let registry = Registry::new().add("user.welcome", Policy::default(), welcome);
-//! let worker = Worker::new(queue, registry, (), WorkerOptions::default());
-//! let shutdown = CancellationToken::new();
-//! worker.run(shutdown).await?;
-//! # Ok(())
-//! # }
-//! ```
+//! A first job and the worker that runs it stand in `examples/first_job.rs`.
 //!
 //! Inside: [`backend`] is the apalis backend, fed by the fetcher and answered by the acker, each a task of
 //! its own; heartbeat and maintenance (due jobs, rescue, partitions) are two more.
