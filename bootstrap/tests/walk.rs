@@ -1,4 +1,7 @@
 //! The first walk of the README, with the program itself: `dev`, a webhook, a finished run, the end.
+//!
+//! With `CODEX_K8S_TEST_KUBECONFIG` the run goes to that cluster instead of the simulated one: it needs a node
+//! that runs pods and can pull `CODEX_K8S_TEST_IMAGE` (busybox:1.37 if not said). Its namespace stays behind.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
@@ -10,12 +13,42 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-k8s");
 
+/// What a cluster without our image runs: it says what it was asked for, as our own agent does.
+const AGENT: &str = r#"["sh", "-c", "echo repository: $CODEX_K8S_REPOSITORY"]"#;
+
+/// The cluster to use instead of the simulated one.
+fn cluster() -> Option<String> {
+    std::env::var("CODEX_K8S_TEST_KUBECONFIG").ok()
+}
+
+/// An issue whose namespace an earlier test is unlikely to have left in a real cluster.
+fn issue() -> String {
+    let nanos = std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.subsec_nanos());
+    if cluster().is_some() {
+        (1 + nanos / 1_000 % 100).to_string()
+    } else {
+        "1".to_owned()
+    }
+}
+
 /// The program, with nothing configured but the data directory.
 fn program(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     let ours = |name: &str| name.starts_with("CODEX_K8S_") && name != "CODEX_K8S_CACHE_DIR";
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
+    }
+    if let Some(kubeconfig) = cluster() {
+        let image = std::env::var("CODEX_K8S_TEST_IMAGE");
+        command
+            .env("CODEX_K8S_KUBECONFIG", kubeconfig)
+            .env(
+                "CODEX_K8S_AGENT_IMAGE",
+                image.unwrap_or_else(|_| "busybox:1.37".into()),
+            )
+            .env("CODEX_K8S_AGENT_COMMAND", AGENT);
     }
     command
         .env("CODEX_K8S_DATA_DIR", data_dir)
@@ -96,6 +129,7 @@ fn from_a_label_to_a_finished_run_and_back_again() {
     let folder = folder();
     let data_dir = folder.path();
     let mut dev = Dev::start(data_dir);
+    let issue = issue();
 
     let second = output(data_dir, &["dev"]);
     assert!(!second.status.success());
@@ -110,17 +144,23 @@ fn from_a_label_to_a_finished_run_and_back_again() {
             "issues.labeled",
             "--label",
             "run:dev",
+            "--issue",
+            &issue,
             "--delivery",
             "walk-1",
         ],
     );
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
-    let run = until("the run succeeded", Duration::from_secs(30), || {
-        let runs = json(data_dir, &["runs", "list", "--json"]);
-        let run = runs["items"].get(0)?.clone();
-        assert_ne!(run["status"], "failed", "{run}");
-        (run["status"] == "succeeded").then_some(run)
-    });
+    let run = until(
+        "the run succeeded",
+        Duration::from_secs(if cluster().is_some() { 180 } else { 30 }),
+        || {
+            let runs = json(data_dir, &["runs", "list", "--json"]);
+            let run = runs["items"].get(0)?.clone();
+            assert_ne!(run["status"], "failed", "{run}");
+            (run["status"] == "succeeded").then_some(run)
+        },
+    );
     assert_eq!(run["correlation_id"], "walk-1");
     let id = run["id"].to_string();
     let events = json(data_dir, &["runs", "show", &id, "--json"])["events"].clone();
@@ -151,6 +191,8 @@ fn from_a_label_to_a_finished_run_and_back_again() {
             "issues.labeled",
             "--label",
             "run:dev",
+            "--issue",
+            &issue,
             "--delivery",
             "walk-1",
         ],
