@@ -3,6 +3,8 @@
 
 CARGO ?= cargo
 RUN = $(CARGO) run -q -p codex-k8s --
+# Not by `cargo run`: it sets variables on which crates below decide to build themselves anew.
+EXEC = $(or $(CARGO_TARGET_DIR),target)/debug/codex-k8s dev exec --
 PAYLOADS = testkit/payloads/node_modules/.package-lock.json
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
@@ -19,10 +21,11 @@ dev: $(PAYLOADS) ## Builds and runs the whole product on this machine; ARGS="--r
 # There are no documentation tests: examples are compiled with the tests, and building documentation tests
 # alone rebuilds half of the tree with other features. A test that needs a database gets one on a throw-away server that lives as long as the command.
 test: $(PAYLOADS) ## Runs every test
+	$(CARGO) build -q -p codex-k8s
 ifeq ($(NEXTEST),yes)
-	$(RUN) dev exec -- $(CARGO) nextest run --workspace --no-fail-fast $(ARGS)
+	$(EXEC) $(CARGO) nextest run --workspace --no-fail-fast $(ARGS)
 else
-	$(RUN) dev exec -- $(CARGO) test --workspace --no-fail-fast $(ARGS)
+	$(EXEC) $(CARGO) test --workspace --no-fail-fast $(ARGS)
 endif
 
 check: ## Formatting, lints, licences, advisories and the dependency rule
