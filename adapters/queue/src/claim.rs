@@ -1,7 +1,13 @@
-//! Claims ready jobs.
+//! Claims ready jobs: from the plain line of a queue, or from lanes that the fetcher has chosen.
+
+use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
+
+use crate::lanes::Turn;
+use crate::line::Line;
+use crate::tally::Held;
 
 /// A job that this worker has claimed and not yet finished.
 #[derive(Debug, Clone)]
@@ -18,9 +24,14 @@ pub struct Claimed {
     pub(crate) correlation_id: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) args: String,
+    pub(crate) lane: Option<i64>,
+    /// The hash of the key that limits and rates are counted by.
+    pub(crate) key: Option<i64>,
+    /// Its place among what counts against a limit, until its end is written.
+    pub(crate) held: Option<Arc<Held>>,
 }
 
-/// By position: looking twelve names up for each row is a good part of what a claim costs here.
+/// By position: looking fourteen names up for each row is a good part of what a claim costs here.
 impl FromRow<'_, PgRow> for Claimed {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -36,40 +47,111 @@ impl FromRow<'_, PgRow> for Claimed {
             correlation_id: row.try_get(9)?,
             traceparent: row.try_get(10)?,
             args: row.try_get(11)?,
+            lane: row.try_get(12)?,
+            key: row.try_get(13)?,
+            held: None,
         })
     }
 }
 
-/// The CTE with the limit is materialised: a planner that inlined it could lock more than the limit. Rows
-/// are found again by `ctid`, which no index lookup has to serve. `epoch` makes every lease a new one.
-const CLAIM: &str = "
-with next as materialized (
-    select ctid from queue.job
-    where queue_id = $1 and seq is not null and claimed_by is null and kind_id = any($2)
-    order by priority, seq
-    limit $3
-    for update skip locked)
-update queue.job as job
-set claimed_by = $4, claimed_at = clock_timestamp(), epoch = job.epoch + 1, attempt = job.attempt + 1
-where job.ctid = any (array (select ctid from next))
-returning job.id, job.epoch, job.attempt, job.max_attempts, job.kind_id, job.priority, job.seq,
-    job.timeout_ms,
-    job.unique_key is not null, job.correlation_id, job.traceparent, job.args::text";
+/// Takes what `next` has found. `epoch` makes every lease a new one. Rows are found again by `ctid`, which
+/// no index lookup has to serve.
+macro_rules! take {
+    ($next:literal, $lane:literal) => {
+        concat!(
+            "with next as materialized (",
+            $next,
+            ")
+            update queue.job as job
+            set claimed_by = $4, claimed_at = clock_timestamp(), epoch = job.epoch + 1, attempt = job.attempt + 1
+            where job.ctid = any (array (select ctid from next))
+            returning job.id, job.epoch, job.attempt, job.max_attempts, job.kind_id, job.priority, job.seq,
+                job.timeout_ms, job.unique_key is not null, job.correlation_id, job.traceparent, job.args::text, ",
+            $lane
+        )
+    };
+}
 
-/// Claims up to `limit` jobs of the queue, best first; empty when none is ready. Jobs of kinds that this
-/// worker doesn't know are left for one that does.
-pub(crate) async fn claim(
+/// From the plain line, range by range (see [`Line`]). The CTE with the limit is materialised: a planner that
+/// inlined it could lock more than the limit. A paused queue gives nothing, a paused kind is passed over.
+const FROM_LINE: &str = take!(
+    "select place.ctid
+    from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[]) as part (low, high, first, before)
+    cross join lateral (
+        select job.ctid from queue.job as job
+        where job.queue_id = $1 and job.priority >= part.low and job.priority <= part.high
+          and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
+          and job.claimed_by is null and job.kind_id = any($2)
+          and job.kind_id <> all (array (select id from queue.kind where paused_at is not null))
+        order by job.priority, job.seq
+        limit $3
+        for update skip locked) as place
+    where not exists (select from queue.queue where id = $1 and paused_at is not null)
+    limit $3",
+    "null::bigint, null::bigint"
+);
+
+/// From these lanes, so many of each. Within a lane, by priority and order.
+const FROM_LANES: &str = take!(
+    "select place.ctid
+    from unnest($5::bigint[], $3::bigint[]) as turn (lane, jobs)
+    cross join lateral (
+        select job.ctid from queue.job as job
+        where job.queue_id = $1 and job.lane = turn.lane and job.seq is not null
+          and job.claimed_by is null and job.kind_id = any($2)
+          and job.kind_id <> all (array (select id from queue.kind where paused_at is not null))
+          and (job.tenant is null
+               or job.tenant <> all (array (select tenant from queue.paused_tenant where queue_id = $1)))
+        order by job.queue_id, job.lane, job.priority, job.seq
+        limit turn.jobs
+        for update skip locked) as place
+    where not exists (select from queue.queue where id = $1 and paused_at is not null)",
+    "job.lane, hashtextextended(job.key, 0)"
+);
+
+/// Who claims, and what.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimer {
+    pub(crate) worker_id: i32,
+    pub(crate) queue_id: i16,
+    /// Jobs of other kinds are left for a worker that knows them.
+    pub(crate) kinds: Vec<i32>,
+}
+
+/// Claims up to `limit` jobs of the queue's plain line, best first; empty when none is ready.
+pub(crate) async fn from_line(
     conn: &mut PgConnection,
-    worker_id: i32,
-    queue_id: i16,
-    kinds: &[i32],
+    who: &Claimer,
+    line: &Line,
     limit: i64,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
-    sqlx::query_as(CLAIM)
-        .bind(queue_id)
-        .bind(kinds)
+    let ranges = line.ranges();
+    sqlx::query_as(FROM_LINE)
+        .bind(who.queue_id)
+        .bind(&who.kinds)
         .bind(limit)
-        .bind(worker_id)
+        .bind(who.worker_id)
+        .bind(ranges.low)
+        .bind(ranges.high)
+        .bind(ranges.first)
+        .bind(ranges.before)
+        .fetch_all(conn)
+        .await
+}
+
+/// Claims from these lanes, at most so many jobs of each.
+pub(crate) async fn from_lanes(
+    conn: &mut PgConnection,
+    who: &Claimer,
+    turns: &[Turn],
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let (lanes, jobs): (Vec<i64>, Vec<i64>) = turns.iter().map(|turn| (turn.lane, turn.jobs)).unzip();
+    sqlx::query_as(FROM_LANES)
+        .bind(who.queue_id)
+        .bind(&who.kinds)
+        .bind(jobs)
+        .bind(who.worker_id)
+        .bind(lanes)
         .fetch_all(conn)
         .await
 }

@@ -59,6 +59,7 @@ impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
         let work = async move {
             let claimed = task.args;
             let (id, epoch, keyed) = (claimed.id, claimed.epoch, claimed.keyed);
+            let held = claimed.held.clone();
             let control = shared.running.begin(id);
             let finish = attempt(&shared, claimed, &control).await;
             let settled = control.is_settled();
@@ -77,6 +78,7 @@ impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
                 settled,
                 finish,
                 _attempt: Some(Begun::new(id, control, &shared.running)),
+                _held: held,
             });
             slots.release();
         };

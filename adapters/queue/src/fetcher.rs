@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::{self, Claimed};
+use crate::claim::{self, Claimed, Claimer};
+use crate::gate::{Gate, Room, Settings};
+use crate::lanes::Lanes;
+use crate::line::Line;
 use crate::running::Running;
 use crate::session::Session;
+use crate::tally::Tally;
 
 /// The first look after a claim that found something; doubles while nothing is found.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// While jobs flow, wait this long for enough free slots to make a claim worth its statement.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// How often the queue's settings are read.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// How many attempts of a queue may be in this process at once.
 #[derive(Debug)]
@@ -51,10 +58,8 @@ impl Slots {
 
 pub(crate) struct Fetcher {
     pub(crate) pool: PgPool,
-    pub(crate) worker_id: i32,
-    pub(crate) queue_id: i16,
+    pub(crate) who: Claimer,
     pub(crate) queue: String,
-    pub(crate) kinds: Vec<i32>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) max_claim: usize,
     pub(crate) poll_interval: Duration,
@@ -63,10 +68,122 @@ pub(crate) struct Fetcher {
     pub(crate) running: Arc<Running>,
 }
 
+/// What a fetcher knows of its queue.
+struct Known {
+    settings: Settings,
+    read: Option<Instant>,
+    line: Line,
+    lanes: Lanes,
+    gate: Gate,
+    /// Whose turn the only slot is, where lanes and the plain line share one.
+    line_next: bool,
+}
+
+/// What a look at the queue found.
+#[derive(Default)]
+struct Found {
+    jobs: Vec<Claimed>,
+    /// As many as there was room for: most likely there are more.
+    more: bool,
+    /// A rate lets the next job through in so long.
+    again_in: Option<Duration>,
+}
+
+impl Known {
+    fn new(wake: &Arc<Notify>) -> Self {
+        Self {
+            settings: Settings::default(),
+            read: None,
+            line: Line::default(),
+            lanes: Lanes::default(),
+            gate: Gate::new(Arc::new(Tally::new(Arc::clone(wake)))),
+            line_next: false,
+        }
+    }
+
+    /// After a lost connection nothing is known for sure.
+    fn forget(&mut self) {
+        self.read = None;
+        self.line.forget();
+        self.gate.forget();
+    }
+
+    /// Looks at the queue's settings and marks, if it is time.
+    async fn follow(&mut self, conn: &mut PgConnection, who: &Claimer) -> Result<(), sqlx::Error> {
+        if self.read.is_none_or(|read| read.elapsed() >= FOLLOW) {
+            self.settings = Settings::read(conn, who.queue_id).await?;
+            self.read = Some(Instant::now());
+        }
+        self.line.follow(conn, who.queue_id).await
+    }
+
+    /// Claims up to `limit` jobs.
+    async fn claim(
+        &mut self,
+        conn: &mut PgConnection,
+        who: &Claimer,
+        limit: usize,
+    ) -> Result<Found, sqlx::Error> {
+        self.follow(conn, who).await?;
+        if self.settings.laned {
+            self.lanes.walk(conn, who.queue_id).await?;
+        }
+        if !self.settings.gated() {
+            return self.pick(conn, who, limit, None).await;
+        }
+        let mut tx = conn.begin().await?;
+        let mut room = self.gate.enter(&mut tx, who, &self.settings).await?;
+        let limit = limit.min(room.jobs);
+        let mut found = self.pick(&mut tx, who, limit, Some(&mut room)).await?;
+        self.gate.leave(&mut tx, who, &room, &mut found.jobs).await?;
+        tx.commit().await?;
+        found.again_in = room.again_in;
+        Ok(found)
+    }
+
+    /// The lanes first, each tenant and the plain line with an equal share of the slots; then whatever is
+    /// left over from the plain line.
+    async fn pick(
+        &mut self,
+        conn: &mut PgConnection,
+        who: &Claimer,
+        limit: usize,
+        mut room: Option<&mut Room>,
+    ) -> Result<Found, sqlx::Error> {
+        let mut found = Found::default();
+        if limit == 0 {
+            return Ok(found);
+        }
+        let tenants = self.lanes.tenants();
+        if tenants > 0 {
+            self.line_next = !self.line_next;
+            let for_line = (limit / (tenants + 1)).max(usize::from(self.line_next && limit == 1));
+            let may = |key| room.as_deref_mut().is_none_or(|room| room.take(key));
+            let turns = self.lanes.turns(limit - for_line, may);
+            if !turns.is_empty() {
+                found.jobs = claim::from_lanes(conn, who, &turns).await?;
+                let claimed = found.jobs.iter().filter_map(|job| job.lane);
+                self.lanes.served(&turns, claimed);
+            }
+        }
+        let left = limit - found.jobs.len();
+        if left > 0 {
+            let from_line = claim::from_line(conn, who, &self.line, left as i64).await?;
+            for job in &from_line {
+                self.line.met(job.priority);
+            }
+            found.jobs.extend(from_line);
+        }
+        found.more = found.jobs.len() == limit || (tenants > 0 && !found.jobs.is_empty());
+        Ok(found)
+    }
+}
+
 impl Fetcher {
     /// Runs until `shutdown`; then no claim is under way any more and the backend's channel closes.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut session = Session::new(&self.pool, "codex-k8s queue fetcher");
+        let mut known = Known::new(&self.wake);
         let mut wait = FIRST_LOOK;
         let mut flowing = false;
         while !shutdown.is_cancelled() {
@@ -74,23 +191,23 @@ impl Fetcher {
             if free == 0 {
                 continue;
             }
-            let limit = i64::try_from(free.min(self.max_claim)).unwrap_or(i64::MAX);
+            let limit = free.min(self.max_claim);
             // Not raced against the shutdown: a claim that the server has carried out must be received.
-            let claim = session.run(async |conn| {
-                claim::claim(conn, self.worker_id, self.queue_id, &self.kinds, limit).await
-            });
+            let claim = session.run(async |conn| known.claim(conn, &self.who, limit).await);
             match claim.await {
-                Ok(jobs) => {
-                    flowing = jobs.len() as i64 == limit;
-                    wait = if jobs.is_empty() {
+                Ok(found) => {
+                    flowing = found.more;
+                    wait = if found.jobs.is_empty() {
                         self.longer(wait)
                     } else {
                         FIRST_LOOK
                     };
-                    self.hand_on(jobs);
+                    wait = wait.min(found.again_in.unwrap_or(wait)).max(FIRST_LOOK);
+                    self.hand_on(found.jobs);
                 }
                 Err(error) => {
                     flowing = false;
+                    known.forget();
                     self.running.doubt();
                     wait = session.pause();
                     metrics::counter!("codex_k8s_queue_errors_total", "task" => "fetcher").increment(1);
@@ -103,6 +220,26 @@ impl Fetcher {
                     () = self.wake.notified() => wait = FIRST_LOOK,
                     () = tokio::time::sleep(wait) => {}
                 }
+            }
+        }
+        drop(self.claimed);
+        Self::sign_off(session, known, &self.who, &self.wake).await;
+    }
+
+    /// While the last jobs end, the others of a queue with limits learn of the room that they leave.
+    async fn sign_off(mut session: Session, mut known: Known, who: &Claimer, ended: &Notify) {
+        while known.settings.gated() && known.gate.is_published() {
+            let published = session.run(async |conn| known.gate.publish(conn, who).await);
+            if published.await.is_err() {
+                known.gate.forget();
+                tokio::time::sleep(session.pause()).await;
+            }
+            if known.gate.tally.running().0 == 0 {
+                return;
+            }
+            tokio::select! {
+                () = ended.notified() => {}
+                () = tokio::time::sleep(FOLLOW) => {}
             }
         }
     }

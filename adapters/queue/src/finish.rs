@@ -2,6 +2,7 @@
 //! a stale worker says about a job is refused.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -9,6 +10,7 @@ use sqlx::types::Json;
 
 use crate::outcome::Finish;
 use crate::running::Begun;
+use crate::tally::Held;
 
 /// One attempt's end.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Ack {
     pub(crate) finish: Finish,
     /// The attempt counts as running until its end is written.
     pub(crate) _attempt: Option<Begun>,
+    /// And against its limits.
+    pub(crate) _held: Option<Arc<Held>>,
 }
 
 macro_rules! to_history {
@@ -29,9 +33,9 @@ macro_rules! to_history {
         concat!(
             "insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
                 timeout_ms, queue_id, priority, state, unique_key, correlation_id, traceparent, reason, tags,
-                args, result)
+                args, tenant, key, result)
             select id, created_at, claimed_at, kind_id, claimed_by, attempt, max_attempts, timeout_ms, queue_id,
-                priority, ", $state, ", unique_key, correlation_id, traceparent, ", $reason, ", tags, args, ",
+                priority, ", $state, ", unique_key, correlation_id, traceparent, ", $reason, ", tags, args, tenant, key, ",
             $result, " from ", $from
         )
     };
@@ -106,7 +110,7 @@ const END_AND_RERUN_UNLESS_HELD: &str = end_and_rerun!(
         for update skip locked))"
 );
 
-/// Back into the queue. $4 delay in ms (null: at once, in its old place), $5 the error: only an attempt
+/// Back into the queue. $4 delay in ms (null: at once, in front of all that wait), $5 the error: only an attempt
 /// with an error counts.
 const PUT_BACK: &str = "
 with held as materialized (
@@ -120,7 +124,7 @@ back as (
         claimed_at = null,
         epoch = job.epoch + 1,
         attempt = case when held.error is not null then job.attempt else greatest(job.attempt - 1, 0) end,
-        seq = case when held.delay_ms is null then job.seq end,
+        seq = case when held.delay_ms is null then queue.front(job.seq) end,
         run_at = case when held.delay_ms is not null
             then least(clock_timestamp() + held.delay_ms * interval '1 millisecond', job.rerun_at) end,
         args = coalesce(job.rerun_args, job.args),
@@ -341,6 +345,7 @@ pub(crate) async fn complete_one(
         settled: true,
         finish: Finish::Completed(None),
         _attempt: None,
+        _held: None,
     };
     end_and_rerun(conn, END_AND_RERUN, worker_id, &ack).await
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::Error;
+
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -19,6 +21,8 @@ pub struct NewJob {
     pub(crate) correlation_id: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 /// What to do when an unfinished job has the same unique key.
@@ -68,6 +72,8 @@ impl NewJob {
             correlation_id: None,
             traceparent: None,
             tags: Vec::new(),
+            tenant: None,
+            key: None,
         }
     }
 
@@ -99,6 +105,43 @@ impl NewJob {
     pub fn unique(mut self, key: impl Into<String>, on_conflict: OnConflict) -> Self {
         self.unique = Some((key.into(), on_conflict));
         self
+    }
+
+    /// Whose job it is (1 to 256 characters): workers take turns between the tenants of a queue, so that one
+    /// tenant's flood delays nobody else's jobs, and a tenant can be paused.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// What the job's limits are counted by (1 to 256 characters): see [`Limits`](crate::Limits), where a queue
+    /// can say how many jobs of one key run at once, or start in a time.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Refuses what the database would refuse, before it aborts the caller's transaction.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let too_long = |text: &Option<String>| {
+            let length = text.as_ref().map_or(1, |text| text.chars().count());
+            !(1..=256).contains(&length)
+        };
+        if too_long(&self.tenant) || too_long(&self.key) {
+            return Err(Error::Invalid(
+                "a tenant and a key have 1 to 256 characters".into(),
+            ));
+        }
+        if let Some((key, _)) = &self.unique
+            && !(1..=512).contains(&key.len())
+        {
+            return Err(Error::Invalid("a unique key has 1 to 512 bytes".into()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_in_lane(&self) -> bool {
+        self.tenant.is_some() || self.key.is_some()
     }
 
     /// What the job belongs to; shown and searched, not interpreted.

@@ -17,6 +17,7 @@
 mod acker;
 pub mod backend;
 pub mod bench;
+mod bulk;
 mod claim;
 mod desk;
 mod dispatch;
@@ -24,8 +25,12 @@ mod enqueue;
 mod error;
 mod fetcher;
 mod finish;
+mod gate;
 mod heartbeat;
 mod job;
+mod lanes;
+mod limits;
+mod line;
 mod maintenance;
 mod migrate;
 mod names;
@@ -35,10 +40,13 @@ mod registry;
 mod rescue;
 mod running;
 mod session;
+mod tally;
 mod wake;
 mod worker;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sqlx::PgPool;
 
@@ -46,6 +54,7 @@ pub use claim::Claimed;
 pub use desk::{Action, Attempt, Filter, JobRow, QueueCount, State};
 pub use error::Error;
 pub use job::{Enqueued, NewJob, OnConflict, Verdict};
+pub use limits::{Limits, Rate};
 pub use migrate::migrate;
 pub use outcome::{JobError, Outcome};
 pub use registry::{Backoff, Job, Policy, Registry};
@@ -72,6 +81,8 @@ struct Inner {
     pool: PgPool,
     names: names::Names,
     wake: Wake,
+    /// When this process last woke each queue's workers.
+    woken: Mutex<HashMap<i16, Instant>>,
 }
 
 impl Queue {
@@ -87,6 +98,7 @@ impl Queue {
                 names: names::Names::new(pool.clone()),
                 pool,
                 wake,
+                woken: Mutex::default(),
             }),
         }
     }

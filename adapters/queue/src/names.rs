@@ -1,7 +1,7 @@
 //! Numbers of queues and kinds. The hot table holds numbers instead of names; they never change, so a
 //! process keeps those that it has met.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
@@ -15,6 +15,7 @@ pub(crate) struct Names {
     pool: PgPool,
     queues: RwLock<HashMap<String, i16>>,
     kinds: RwLock<HashMap<String, i32>>,
+    laned: RwLock<HashSet<i16>>,
 }
 
 impl Names {
@@ -23,6 +24,7 @@ impl Names {
             pool,
             queues: RwLock::default(),
             kinds: RwLock::default(),
+            laned: RwLock::default(),
         }
     }
 
@@ -88,5 +90,28 @@ impl Names {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name.to_owned(), id);
         Ok(id)
+    }
+
+    /// Notes that the queue has lanes: its fetchers look for them from then on.
+    pub(crate) async fn lanes_of(&self, queue_id: i16) -> Result<(), Error> {
+        let known = self
+            .laned
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&queue_id);
+        if known {
+            return Ok(());
+        }
+        let mut conn = self.connect().await?;
+        sqlx::query("update queue.queue set laned = true where id = $1 and not laned")
+            .bind(queue_id)
+            .execute(&mut conn)
+            .await?;
+        conn.close().await?;
+        self.laned
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(queue_id);
+        Ok(())
     }
 }

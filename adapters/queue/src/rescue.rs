@@ -23,7 +23,7 @@ where heartbeat_at < clock_timestamp() - lease_ms * interval '1 millisecond' and
   and (stopped_at is null or (not swept and stopped_at < clock_timestamp() - interval '30 seconds'))
 returning id, name, not swept";
 
-/// The jobs keep their places in line. The attempt doesn't count: an eviction is not the job's fault. Rows
+/// The jobs go to the front of the line. The attempt doesn't count: an eviction is not the job's fault. Rows
 /// that another transaction holds are left for the next look: one caller must not keep all rescues waiting.
 const RESCUE: &str = "
 with left_behind as materialized (
@@ -31,6 +31,7 @@ with left_behind as materialized (
 update queue.job set
     claimed_by = null,
     claimed_at = null,
+    seq = queue.front(seq),
     epoch = epoch + 1,
     attempt = greatest(attempt - 1, 0),
     rescues = rescues + 1,

@@ -26,6 +26,8 @@ impl Session {
             ("enable_seqscan", "off"),
             ("enable_sort", "off"),
             ("plan_cache_mode", "force_generic_plan"),
+            // What is disabled above counts as endlessly dear, and dear statements would be compiled.
+            ("jit", "off"),
             ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "10s"),
         ]);

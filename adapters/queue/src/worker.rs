@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acker::Acker;
 use crate::backend::PostgresBackend;
+use crate::claim::Claimer;
 use crate::dispatch::{Dispatch, Shared};
 use crate::fetcher::{Fetcher, Slots};
 use crate::heartbeat::{self, Contact, Heartbeat};
@@ -131,10 +132,12 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             let (claimed_sender, claimed) = mpsc::unbounded_channel();
             let fetcher = Fetcher {
                 pool: queue.pool().clone(),
-                worker_id,
-                queue_id,
+                who: Claimer {
+                    worker_id,
+                    queue_id,
+                    kinds: kind_ids.clone(),
+                },
                 queue: name.clone(),
-                kinds: kind_ids.clone(),
                 slots: Arc::clone(&slots),
                 max_claim: options.max_claim,
                 poll_interval: options.poll_interval,

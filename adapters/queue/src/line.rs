@@ -1,0 +1,190 @@
+//! The plain line of a queue: where its claims begin.
+//!
+//! Under a long snapshot nothing dead can be cleaned away: a claim that began at the index's left edge would
+//! step over every job finished since. So each priority has a low-water mark, below which nothing is left to
+//! be claimed, and a claim begins there. The marks live in memory; a row for them would itself become a
+//! chain of dead versions.
+//!
+//! A place (`seq`) is drawn before its job is visible, so a mark may only pass places whose transactions have
+//! all ended. What inserts into the hot table holds a lock on it from before it draws until it ends: places
+//! drawn before those locks were looked at are settled once all of their holders are gone. A job that is given
+//! back goes to the front of the line (negative places), which every claim looks at.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+
+/// How often marks are moved.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often a claim begins at the left edge all the same: whatever a mark may have passed is found then.
+const WHOLE: Duration = Duration::from_mins(1);
+
+/// The last place drawn, and who may still be about to fill it or an older one. In this order.
+const DRAWN: &str = "select last_value from queue.job_seq";
+const WRITERS: &str = "
+select coalesce(array_agg(virtualtransaction), '{}') from pg_locks
+where locktype = 'relation' and relation = 'queue.job'::regclass and mode = 'RowExclusiveLock'
+  and database = (select oid from pg_database where datname = current_database())";
+
+/// The first place of a priority that is still to be claimed.
+const FIRST: &str = "
+select seq from queue.job
+where queue_id = $1 and priority = $2 and seq >= $3 and seq is not null and lane is null and claimed_by is null
+order by priority, seq limit 1";
+
+/// The marks of a queue.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// Priorities met so far; nothing between 0 and the mark is left to be claimed.
+    marks: BTreeMap<i16, i64>,
+    /// Places up to `.0` are settled once none of `.1` writes any more.
+    drawn: Option<(i64, HashSet<String>)>,
+    settled: i64,
+    moved: Option<Instant>,
+    whole: Option<Instant>,
+}
+
+/// The parts of the index that a claim reads, in its order: priorities `low..=high`, places `first..before`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ranges {
+    pub(crate) low: Vec<i16>,
+    pub(crate) high: Vec<i16>,
+    pub(crate) first: Vec<i64>,
+    pub(crate) before: Vec<i64>,
+}
+
+impl Ranges {
+    fn push(&mut self, low: i16, high: i16, first: i64, before: i64) {
+        self.low.push(low);
+        self.high.push(high);
+        self.first.push(first);
+        self.before.push(before);
+    }
+}
+
+impl Line {
+    /// Every priority is covered: those met from their marks, those between them whole.
+    pub(crate) fn ranges(&self) -> Ranges {
+        let mut ranges = Ranges::default();
+        let mut next = i32::from(i16::MIN);
+        for (&priority, &mark) in &self.marks {
+            if next < i32::from(priority) {
+                ranges.push(next as i16, priority - 1, i64::MIN, i64::MAX);
+            }
+            if mark > 0 {
+                ranges.push(priority, priority, i64::MIN, 0);
+            }
+            ranges.push(
+                priority,
+                priority,
+                if mark > 0 { mark } else { i64::MIN },
+                i64::MAX,
+            );
+            next = i32::from(priority) + 1;
+        }
+        if next <= i32::from(i16::MAX) {
+            ranges.push(next as i16, i16::MAX, i64::MIN, i64::MAX);
+        }
+        ranges
+    }
+
+    /// Jobs of this priority were claimed.
+    pub(crate) fn met(&mut self, priority: i16) {
+        // A few marks pay; a queue with hundreds of priorities does without.
+        if self.marks.len() < 16 {
+            self.marks.entry(priority).or_insert(0);
+        }
+    }
+
+    /// The connection was lost, and with it perhaps the server's memory of what was claimed.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Moves the marks, if it is time.
+    pub(crate) async fn follow(&mut self, conn: &mut PgConnection, queue_id: i16) -> Result<(), sqlx::Error> {
+        let is_due = |last: Option<Instant>, every| last.is_none_or(|last: Instant| last.elapsed() >= every);
+        if self.marks.is_empty() || !is_due(self.moved, EVERY) {
+            return Ok(());
+        }
+        self.moved = Some(Instant::now());
+        if is_due(self.whole, WHOLE) {
+            self.whole = Some(Instant::now());
+            self.marks.values_mut().for_each(|mark| *mark = 0);
+            return Ok(());
+        }
+        let drawn: i64 = sqlx::query_scalar(DRAWN).fetch_one(&mut *conn).await?;
+        let writers: Vec<String> = sqlx::query_scalar(WRITERS).fetch_one(&mut *conn).await?;
+        self.settle(drawn, writers.into_iter().collect());
+        for (&priority, mark) in &mut self.marks {
+            let first: Option<i64> = sqlx::query_scalar(FIRST)
+                .bind(queue_id)
+                .bind(priority)
+                .bind(*mark)
+                .fetch_optional(&mut *conn)
+                .await?;
+            // Read after `drawn`: a job seen here may have a later place than the last settled one.
+            *mark = first.unwrap_or(i64::MAX).min(self.settled + 1).max(0);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, drawn: i64, writers: HashSet<String>) {
+        match &mut self.drawn {
+            Some((place, waiting)) => {
+                waiting.retain(|writer| writers.contains(writer));
+                if waiting.is_empty() {
+                    self.settled = *place;
+                    self.drawn = Some((drawn, writers));
+                }
+            }
+            none => *none = Some((drawn, writers)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writers(names: &[&str]) -> HashSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_priority_is_covered_whatever_the_marks() {
+        let mut line = Line::default();
+        for marks in [vec![], vec![0], vec![i16::MIN, i16::MAX], vec![-1, 0, 7]] {
+            line.marks = marks.iter().map(|priority| (*priority, 100)).collect();
+            let ranges = line.ranges();
+            let mut next = i32::from(i16::MIN);
+            for place in 0..ranges.low.len() {
+                let (low, high) = (i32::from(ranges.low[place]), i32::from(ranges.high[place]));
+                if ranges.before[place] == 0 {
+                    // The front of a priority, followed by the rest of it.
+                    assert_eq!((low, ranges.low[place + 1]), (next, ranges.low[place]));
+                    continue;
+                }
+                assert_eq!(low, next, "{marks:?}");
+                next = high + 1;
+            }
+            assert_eq!(next, i32::from(i16::MAX) + 1, "{marks:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_settled_once_all_who_wrote_when_it_was_drawn_are_gone() {
+        let mut line = Line::default();
+        line.settle(10, writers(&["a", "b"]));
+        line.settle(20, writers(&["b", "c"]));
+        assert_eq!(line.settled, 0, "b may still fill place 10");
+        line.settle(30, writers(&["c"]));
+        assert_eq!(line.settled, 10);
+        line.settle(40, writers(&["d"]));
+        assert_eq!(
+            line.settled, 30,
+            "c had written when place 30 was drawn, and is gone"
+        );
+    }
+}
