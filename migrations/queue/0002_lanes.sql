@@ -17,7 +17,8 @@ $$;
 alter table queue.job
     add column tenant text check (length(tenant) between 1 and 256),
     add column key text check (length(key) between 1 and 256),
-    add column lane bigint generated always as (queue.lane(tenant, key)) stored;
+    add column lane bigint generated always as (queue.lane(tenant, key)) stored,
+    add column parked bigint;
 alter table queue.history
     add column tenant text,
     add column key text;
@@ -25,6 +26,8 @@ alter table queue.history
 create index job_line on queue.job (queue_id, priority, seq) where seq is not null and lane is null;
 create index job_lane on queue.job (queue_id, lane, priority, seq) where seq is not null and lane is not null;
 drop index queue.job_ready;
+-- parked: the place that a job of a paused kind had, while it is put aside.
+create index job_parked on queue.job (kind_id, parked) where parked is not null;
 
 -- The place of a job that is given back: in front of all that wait, in the order of before. Claims begin at
 -- the smallest place that is still to be claimed, so an old place could be passed over.

@@ -74,25 +74,28 @@ impl Rows {
         self.field(Some(&job.priority.to_be_bytes()));
         self.field(Some(&job.max_attempts.to_be_bytes()));
         self.field(timeout_ms(job).map(i32::to_be_bytes).as_ref());
-        self.text(job.correlation_id.as_deref());
-        self.text(job.traceparent.as_deref());
+        self.text(job.correlation_id.as_ref());
+        self.text(job.traceparent.as_ref());
         self.texts(&job.tags);
-        self.text(job.tenant.as_deref());
-        self.text(job.key.as_deref());
+        self.text(job.tenant.as_ref());
+        self.text(job.key.as_ref());
         self.jsonb(&job.args);
     }
 
-    fn field<const N: usize>(&mut self, bytes: Option<&[u8; N]>) {
-        self.text(bytes.map(|bytes| &bytes[..]));
+    fn field<const N: usize>(&mut self, value: Option<&[u8; N]>) {
+        self.bytes(value.map(|value| &value[..]));
     }
 
-    fn text(&mut self, bytes: Option<impl AsRef<[u8]>>) {
-        match bytes.as_ref().map(AsRef::as_ref) {
-            Some(bytes) => {
-                self.length(bytes.len());
-                self.0.extend_from_slice(bytes);
-            }
-            None => self.0.extend_from_slice(&(-1_i32).to_be_bytes()),
+    fn text(&mut self, value: Option<&String>) {
+        self.bytes(value.map(String::as_bytes));
+    }
+
+    fn bytes(&mut self, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.length(value.len());
+            self.0.extend_from_slice(value);
+        } else {
+            self.0.extend_from_slice(&(-1_i32).to_be_bytes());
         }
     }
 
@@ -113,14 +116,16 @@ impl Rows {
     /// An array of one dimension, counted from 1; null where it is empty.
     fn texts(&mut self, texts: &[String]) {
         if texts.is_empty() {
-            return self.text(None::<&[u8]>);
+            return self.bytes(None);
         }
         self.measured(|out| {
             let mut inner = Rows(std::mem::take(out));
             for number in [1_u32, 0, TEXT_OID, texts.len() as u32, 1] {
                 inner.0.extend_from_slice(&number.to_be_bytes());
             }
-            texts.iter().for_each(|text| inner.text(Some(text)));
+            for text in texts {
+                inner.text(Some(text));
+            }
             *out = inner.0;
         });
     }

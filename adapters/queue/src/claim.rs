@@ -54,16 +54,25 @@ impl FromRow<'_, PgRow> for Claimed {
     }
 }
 
-/// Takes what `next` has found. `epoch` makes every lease a new one. Rows are found again by `ctid`, which
-/// no index lookup has to serve.
+/// Takes what `next` has found; a job of a paused kind is put aside instead, so that no later claim has to step
+/// over it. `epoch` makes every lease a new one. Rows are found again by `ctid`, which no index lookup has to
+/// serve. What an index holds is changed for jobs put aside only: a claim is a heap-only update.
 macro_rules! take {
     ($next:literal, $lane:literal) => {
         concat!(
             "with next as materialized (",
             $next,
-            ")
-            update queue.job as job
-            set claimed_by = $4, claimed_at = clock_timestamp(), epoch = job.epoch + 1, attempt = job.attempt + 1
+            "),
+            paused as materialized (
+                select coalesce(array_agg(id), '{}') as kinds from queue.kind where paused_at is not null)
+            update queue.job as job set
+                claimed_by = case when job.kind_id = any (paused.kinds) then null else $4 end,
+                claimed_at = clock_timestamp(),
+                epoch = job.epoch + 1,
+                attempt = job.attempt + case when job.kind_id = any (paused.kinds) then 0 else 1 end,
+                seq = case when job.kind_id = any (paused.kinds) then null else job.seq end,
+                parked = case when job.kind_id = any (paused.kinds) then job.seq end
+            from paused
             where job.ctid = any (array (select ctid from next))
             returning job.id, job.epoch, job.attempt, job.max_attempts, job.kind_id, job.priority, job.seq,
                 job.timeout_ms, job.unique_key is not null, job.correlation_id, job.traceparent, job.args::text, ",
@@ -73,7 +82,7 @@ macro_rules! take {
 }
 
 /// From the plain line, range by range (see [`Line`]). The CTE with the limit is materialised: a planner that
-/// inlined it could lock more than the limit. A paused queue gives nothing, a paused kind is passed over.
+/// inlined it could lock more than the limit. A paused queue gives nothing.
 const FROM_LINE: &str = take!(
     "select place.ctid
     from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[]) as part (low, high, first, before)
@@ -82,7 +91,6 @@ const FROM_LINE: &str = take!(
         where job.queue_id = $1 and job.priority >= part.low and job.priority <= part.high
           and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
           and job.claimed_by is null and job.kind_id = any($2)
-          and job.kind_id <> all (array (select id from queue.kind where paused_at is not null))
         order by job.priority, job.seq
         limit $3
         for update skip locked) as place
@@ -99,7 +107,6 @@ const FROM_LANES: &str = take!(
         select job.ctid from queue.job as job
         where job.queue_id = $1 and job.lane = turn.lane and job.seq is not null
           and job.claimed_by is null and job.kind_id = any($2)
-          and job.kind_id <> all (array (select id from queue.kind where paused_at is not null))
           and (job.tenant is null
                or job.tenant <> all (array (select tenant from queue.paused_tenant where queue_id = $1)))
         order by job.queue_id, job.lane, job.priority, job.seq
@@ -108,6 +115,28 @@ const FROM_LANES: &str = take!(
     where not exists (select from queue.queue where id = $1 and paused_at is not null)",
     "job.lane, hashtextextended(job.key, 0)"
 );
+
+/// What a claim took, and how many jobs it put aside.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) jobs: Vec<Claimed>,
+    pub(crate) parked: usize,
+}
+
+impl Taken {
+    fn new(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
+        let mut taken = Self::default();
+        for row in rows {
+            // Without a place in line it was put aside.
+            if row.try_get::<Option<i64>, _>(6)?.is_some() {
+                taken.jobs.push(Claimed::from_row(row)?);
+            } else {
+                taken.parked += 1;
+            }
+        }
+        Ok(taken)
+    }
+}
 
 /// Who claims, and what.
 #[derive(Debug, Clone)]
@@ -124,9 +153,9 @@ pub(crate) async fn from_line(
     who: &Claimer,
     line: &Line,
     limit: i64,
-) -> Result<Vec<Claimed>, sqlx::Error> {
+) -> Result<Taken, sqlx::Error> {
     let ranges = line.ranges();
-    sqlx::query_as(FROM_LINE)
+    let rows = sqlx::query(FROM_LINE)
         .bind(who.queue_id)
         .bind(&who.kinds)
         .bind(limit)
@@ -136,7 +165,8 @@ pub(crate) async fn from_line(
         .bind(ranges.first)
         .bind(ranges.before)
         .fetch_all(conn)
-        .await
+        .await?;
+    Taken::new(&rows)
 }
 
 /// Claims from these lanes, at most so many jobs of each.
@@ -144,14 +174,15 @@ pub(crate) async fn from_lanes(
     conn: &mut PgConnection,
     who: &Claimer,
     turns: &[Turn],
-) -> Result<Vec<Claimed>, sqlx::Error> {
+) -> Result<Taken, sqlx::Error> {
     let (lanes, jobs): (Vec<i64>, Vec<i64>) = turns.iter().map(|turn| (turn.lane, turn.jobs)).unzip();
-    sqlx::query_as(FROM_LANES)
+    let rows = sqlx::query(FROM_LANES)
         .bind(who.queue_id)
         .bind(&who.kinds)
         .bind(jobs)
         .bind(who.worker_id)
         .bind(lanes)
         .fetch_all(conn)
-        .await
+        .await?;
+    Taken::new(&rows)
 }

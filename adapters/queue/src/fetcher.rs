@@ -161,20 +161,22 @@ impl Known {
             let may = |key| room.as_deref_mut().is_none_or(|room| room.take(key));
             let turns = self.lanes.turns(limit - for_line, may);
             if !turns.is_empty() {
-                found.jobs = claim::from_lanes(conn, who, &turns).await?;
-                let claimed = found.jobs.iter().filter_map(|job| job.lane);
-                self.lanes.served(&turns, claimed);
+                let taken = claim::from_lanes(conn, who, &turns).await?;
+                self.lanes
+                    .served(&turns, taken.jobs.iter().filter_map(|job| job.lane));
+                found.jobs = taken.jobs;
+                found.more = !found.jobs.is_empty() || taken.parked > 0;
             }
         }
         let left = limit - found.jobs.len();
         if left > 0 {
-            let from_line = claim::from_line(conn, who, &self.line, left as i64).await?;
-            for job in &from_line {
+            let taken = claim::from_line(conn, who, &self.line, left as i64).await?;
+            for job in &taken.jobs {
                 self.line.met(job.priority);
             }
-            found.jobs.extend(from_line);
+            found.more |= taken.jobs.len() + taken.parked == left;
+            found.jobs.extend(taken.jobs);
         }
-        found.more = found.jobs.len() == limit || (tenants > 0 && !found.jobs.is_empty());
         Ok(found)
     }
 }

@@ -73,10 +73,10 @@ struct Rate {
 
 impl Rate {
     fn new(jobs: Option<i32>, period_ms: Option<i32>) -> Option<Self> {
-        let (jobs, period_us) = (i64::from(jobs?), i64::from(period_ms?) * 1_000);
+        let whole_us = i64::from(period_ms?) * 1_000;
         Some(Self {
-            period_us,
-            per_job_us: (period_us / jobs).max(1),
+            period_us: whole_us,
+            per_job_us: (whole_us / i64::from(jobs?)).max(1),
         })
     }
 

@@ -44,6 +44,18 @@ pub(crate) struct Maintenance {
     pub(crate) running: Arc<Running>,
 }
 
+/// Brings back jobs that were put aside with their kind, in front of all that wait.
+const UNPARK: &str = "
+with due as materialized (
+    select ctid from queue.job
+    where parked is not null and seq is null and kind_id <> all (array (select id from queue.kind where paused_at is not null))
+    order by kind_id, parked limit $1 for update skip locked),
+unparked as (
+    update queue.job as job set seq = queue.front(parked), parked = null
+    where job.ctid = any (array (select ctid from due))
+    returning queue_id)
+select queue_id, count(*) from unparked group by queue_id";
+
 impl Maintenance {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut orphans = Orphans::new(self.worker_id, &self.running);
@@ -55,7 +67,8 @@ impl Maintenance {
             let rescue = is_due(rescued, RESCUE);
             let tidy = is_due(tidied, TIDY);
             let round = session.run(async |conn| {
-                let mut more = self.promote(conn).await?;
+                let mut more = self.bring(conn, PROMOTE).await?;
+                more |= self.bring(conn, UNPARK).await?;
                 if rescue {
                     for (queue_id, _) in rescue::rescue(conn, self.contact.held()).await? {
                         self.wake(conn, queue_id).await?;
@@ -93,8 +106,8 @@ impl Maintenance {
     }
 
     /// Says whether there may be more.
-    async fn promote(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let promoted: Vec<(i16, i64)> = sqlx::query_as(PROMOTE)
+    async fn bring(&self, conn: &mut PgConnection, statement: &'static str) -> Result<bool, sqlx::Error> {
+        let promoted: Vec<(i16, i64)> = sqlx::query_as(statement)
             .bind(DUE_AT_ONCE)
             .fetch_all(&mut *conn)
             .await?;
