@@ -1,6 +1,7 @@
 //! The long-running processes, gateway and worker, and what both need: logging, metrics, signals, a database.
 
 mod database;
+mod drain;
 pub(crate) mod gateway;
 mod health;
 pub(crate) mod migrate;

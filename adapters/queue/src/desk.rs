@@ -193,11 +193,14 @@ const CANCEL: &str = concat!(
     to_history!("gone", "1", "$2::text", "null")
 );
 
+/// Its epochs go on far above those of its earlier life (in seconds: nobody claims a job every half second
+/// for years), so that an acknowledgement that comes late fits none of its new leases.
 const REVIVE: &str = "
 with gone as (delete from queue.history where id = $1 and state in (1, 2) returning *)
-insert into queue.job (id, seq, created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key,
-    correlation_id, traceparent, last_error, tags, args)
-select id, nextval('queue.job_seq'), created_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
+insert into queue.job (id, seq, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
+    unique_key, correlation_id, traceparent, last_error, tags, args)
+select id, nextval('queue.job_seq'),
+    extract(epoch from clock_timestamp() - timestamptz '2026-01-01 00:00:00+00')::integer, created_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
     unique_key, correlation_id, traceparent, reason, tags, args from gone
 returning queue_id";
 

@@ -13,19 +13,21 @@ use crate::session::Session;
 const REGISTER: &str = "
 insert into queue.worker (name, queues, kinds, concurrency, lease_ms) values ($1, $2, $3, $4, $5) returning id";
 
-/// Says whether the worker had been given up in the meantime.
+/// Says whether the worker had been given up in the meantime, and whether it is asked to drain. A heartbeat
+/// proves every report of its death wrong.
 const BEAT: &str = "
 with old as (select id, stopped_at from queue.worker where id = $1 for update)
-update queue.worker as worker set heartbeat_at = clock_timestamp(), stopped_at = null, swept = false
+update queue.worker as worker set heartbeat_at = clock_timestamp(), stopped_at = null, swept = false,
+    gone_at = null, silent = false
 from old where worker.id = old.id
-returning old.stopped_at is not null";
+returning old.stopped_at is not null, worker.draining_at is not null";
 
 const CANCELLED: &str = "
 select request.job_id from queue.cancel_request as request
 join queue.job as job on job.id = request.job_id
 where job.claimed_by = $1";
 
-const LEAVE: &str = "update queue.worker set stopped_at = clock_timestamp() where id = $1";
+const LEAVE: &str = "update queue.worker set stopped_at = clock_timestamp(), silent = false where id = $1";
 
 /// Since when the database has answered every heartbeat. After an outage all heartbeats are old, so nobody
 /// may be given up before the living had time to renew theirs.
@@ -78,6 +80,8 @@ pub(crate) struct Heartbeat {
     pub(crate) running: Arc<Running>,
     pub(crate) contact: Arc<Contact>,
     pub(crate) hurry: Arc<tokio::sync::Notify>,
+    /// Triggered when somebody asks the worker to drain.
+    pub(crate) drain: CancellationToken,
 }
 
 impl Heartbeat {
@@ -118,9 +122,9 @@ impl Heartbeat {
     }
 
     async fn beat(&self, session: &mut Session) -> Result<(), sqlx::Error> {
-        let (given_up, cancelled) = session
+        let (beaten, cancelled) = session
             .run(async |conn| {
-                let given_up: Option<bool> = sqlx::query_scalar(BEAT)
+                let beaten: Option<(bool, bool)> = sqlx::query_as(BEAT)
                     .bind(self.worker_id)
                     .fetch_optional(&mut *conn)
                     .await?;
@@ -128,13 +132,18 @@ impl Heartbeat {
                     .bind(self.worker_id)
                     .fetch_all(conn)
                     .await?;
-                Ok((given_up, cancelled))
+                Ok((beaten, cancelled))
             })
             .await?;
         for id in cancelled {
             self.running.stop(id, Stop::Cancelled);
         }
-        if given_up != Some(false) {
+        let (given_up, drain) = beaten.unwrap_or((true, false));
+        if drain && !self.drain.is_cancelled() {
+            tracing::info!(worker.id = self.worker_id, "asked to drain");
+            self.drain.cancel();
+        }
+        if given_up {
             // What ran here has been given to others; finishing it would be refused anyway.
             let jobs = self.running.stop_all(Stop::LeaseLost);
             tracing::warn!(

@@ -7,6 +7,7 @@
 //!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`].
 //! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
+//! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
 //! * Steer: [`Queue::list`], [`Queue::get`], [`Queue::retry`], [`Queue::cancel`], [`Queue::counts`].
 //!
 //! A first job and the worker that runs it stand in `examples/first_job.rs`.
@@ -25,6 +26,7 @@ mod enqueue;
 mod error;
 mod fetcher;
 mod finish;
+mod fleet;
 mod gate;
 mod heartbeat;
 mod job;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// The channel; its payload is a queue's number, or `cancel`.
+/// The channel; its payload is a queue's number, or a word for the heartbeats: `cancel`, `drain`.
 pub(crate) const CHANNEL: &str = "codex_k8s_queue";
 /// Silence after which the connection is put to the test.
 const SILENCE: Duration = Duration::from_secs(3);

@@ -23,7 +23,8 @@ use crate::{Error, Queue, Registry, Wake};
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// A name for people; not unique.
+    /// A name for people and for [`Queue::drain_worker`] and [`Queue::worker_gone`]: in Kubernetes the
+    /// pod's. Not unique.
     pub name: String,
     /// The queues that it serves, each with the number of jobs to run at once.
     pub queues: Vec<(String, usize)>,
@@ -74,8 +75,9 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
     }
 
     /// Works until `shutdown`, then drains: no more claims, running jobs have the grace period to end, the
-    /// rest is given back with its attempts unburned, and all that has ended is written down. Fails only
-    /// if the worker can't be registered at the start; a database lost later is waited for.
+    /// rest is given back with its attempts unburned, and all that has ended is written down. Asked by
+    /// [`Queue::drain_worker`] it does the same, but lets running jobs take their time until a `shutdown`.
+    /// Fails only if the worker can't be registered at the start; a database lost later is waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self {
             queue,
@@ -108,7 +110,8 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
 
         let running = Arc::new(Running::default());
         let wakes = Arc::new(Wakes::new(&queue_ids));
-        let keepers = Keepers::start(&queue, &options, worker_id, &running, &wakes);
+        let leaving = shutdown.child_token();
+        let keepers = Keepers::start(&queue, &options, worker_id, &running, &wakes, &leaving);
         let (ack_sender, acks) = mpsc::unbounded_channel();
         let give_up = CancellationToken::new();
         let acker = tokio::spawn(
@@ -145,7 +148,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                 claimed: claimed_sender,
                 running: Arc::clone(&running),
             };
-            serving.spawn(fetcher.run(shutdown.clone()));
+            serving.spawn(fetcher.run(leaving.clone()));
             let dispatch = Dispatch {
                 shared: Arc::clone(&shared),
                 slots,
@@ -162,9 +165,9 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         }
         drop((ack_sender, shared));
 
-        shutdown.cancelled().await;
+        leaving.cancelled().await;
         tracing::info!(worker.id = worker_id, "draining");
-        drain(serving, &running, options.drain_grace).await;
+        drain(serving, &running, &shutdown, options.drain_grace).await;
         tokio::spawn(async move {
             tokio::time::sleep(WRITE_WITHIN).await;
             give_up.cancel();
@@ -183,9 +186,13 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long handlers may take to notice that they are dropped.
 const DROP_WITHIN: Duration = Duration::from_secs(2);
 
-async fn drain(mut serving: JoinSet<()>, running: &Running, grace: Duration) {
+async fn drain(mut serving: JoinSet<()>, running: &Running, shutdown: &CancellationToken, grace: Duration) {
     let ended = async { while serving.join_next().await.is_some() {} };
     tokio::pin!(ended);
+    tokio::select! {
+        () = &mut ended => return,
+        () = shutdown.cancelled() => {}
+    }
     if tokio::time::timeout(grace, &mut ended).await.is_err() {
         let jobs = running.stop_all(Stop::Drained);
         tracing::warn!(jobs, "the grace period is over, giving jobs back");
@@ -207,6 +214,7 @@ impl Keepers {
         worker_id: i32,
         running: &Arc<Running>,
         wakes: &Arc<Wakes>,
+        leaving: &CancellationToken,
     ) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let contact = Arc::new(Contact::default());
@@ -217,6 +225,7 @@ impl Keepers {
             running: Arc::clone(running),
             contact: Arc::clone(&contact),
             hurry: Arc::clone(&wakes.heartbeat),
+            drain: leaving.clone(),
         };
         tasks.spawn(beat.run(stop.clone()));
         let notify = queue.wake_mode() == Wake::Notify;

@@ -12,12 +12,15 @@ use kubernetes::{Access, KubeCluster};
 use postgres::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::{database, gateway, health, observe, payloads, signals};
+use super::{database, drain, gateway, health, observe, payloads, signals};
 use crate::config::{self, Environment, Log, variables};
 
 /// Arguments of `worker`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The queues to work on, separated by commas (CODEX_K8S_QUEUES)
     #[arg(long)]
     queues: Option<String>,
@@ -29,8 +32,18 @@ pub(crate) struct Arguments {
     with_parent: bool,
 }
 
+/// What to do with a worker that runs.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Asks a running worker to finish and leave, and waits until it has no job left
+    Drain(drain::Drain),
+}
+
 /// Works until it is told to stop, then drains.
 pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
+    if let Some(Command::Drain(arguments)) = arguments.command {
+        return drain::run(env, arguments).await;
+    }
     observe::log(&Log::read(env)?)?;
     let mut config = config::Worker::read(env)?;
     if let Some(queues) = &arguments.queues {
@@ -121,13 +134,14 @@ async fn cluster(cluster: &config::Cluster) -> Result<Arc<dyn Cluster>> {
     )?))
 }
 
-/// For people: the host and the process.
+/// The host's name, in Kubernetes the pod's: what people and orchestrators know it by.
 fn name() -> String {
-    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
+    host().unwrap_or_else(|| "worker".into())
+}
+
+pub(super) fn host() -> Option<String> {
+    let host = std::env::var("HOSTNAME").ok();
     let host = host.or_else(|| std::fs::read_to_string("/etc/hostname").ok());
-    format!(
-        "{}:{}",
-        host.as_deref().unwrap_or("worker").trim(),
-        std::process::id()
-    )
+    host.map(|host| host.trim().to_owned())
+        .filter(|host| !host.is_empty())
 }

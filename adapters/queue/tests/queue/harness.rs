@@ -190,6 +190,11 @@ impl StartedWorker {
     /// Drains it.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
+        self.ended().await;
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(self) {
         tokio::time::timeout(PATIENCE, self.task)
             .await
             .expect("the worker should have drained by now")

@@ -183,7 +183,7 @@ async fn a_job_whose_workers_keep_dying_is_dead_with_the_reason() {
     assert_eq!(row.args, json!("poison"));
     probe.open(10);
     let row = stage.reaches(unlucky, State::Completed).await;
-    assert_eq!(row.attempt, 1);
+    assert_eq!(row.attempt, 2, "a suspected job's attempt is burned");
     a.stop().await;
     b.stop().await;
     stage.assert_empty().await;

@@ -11,6 +11,7 @@ mod claim;
 mod desk;
 mod drain;
 mod enqueue;
+mod fleet;
 mod harness;
 mod history;
 mod lanes;

@@ -1,0 +1,65 @@
+//! Workers as an orchestrator steers them: "finish and leave" before it ends a pod, "it is gone" after.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::{Error, Queue, Wake, rescue, wake};
+
+impl Queue {
+    /// Asks every living worker of this name to drain: it claims nothing more, finishes what it runs, however
+    /// long that takes, and ends; [`Worker::run`](crate::Worker::run) then returns as after its shutdown,
+    /// which may still come meanwhile and sets the grace period. A worker started later under the same name
+    /// works as usual. Returns how many were asked; asking again changes nothing.
+    pub async fn drain_worker(&self, name: &str) -> Result<u64, Error> {
+        let asked = sqlx::query(
+            "update queue.worker set draining_at = coalesce(draining_at, clock_timestamp())
+            where name = $1 and stopped_at is null",
+        );
+        let asked = asked.bind(name).execute(self.pool()).await?.rows_affected();
+        if asked > 0 && self.wake_mode() == Wake::Notify {
+            sqlx::query("select pg_notify($1, 'drain')")
+                .bind(wake::CHANNEL)
+                .execute(self.pool())
+                .await?;
+        }
+        Ok(asked)
+    }
+
+    /// How many workers of this name were asked to drain and haven't signed off yet. One that has signed off
+    /// has written down or given back everything it held.
+    pub async fn draining(&self, name: &str) -> Result<u64, Error> {
+        let count = sqlx::query_scalar(
+            "select count(*) from queue.worker
+            where name = $1 and stopped_at is null and draining_at is not null",
+        );
+        let count: i64 = count.bind(name).fetch_one(self.pool()).await?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// Reports that the workers of this name that were started before `started_before` are no more (their pod
+    /// has ended, their node was taken away). Their jobs are free at once, with no attempt burned and no
+    /// suspicion. A younger worker of the same name is left alone: pod names are used again. A worker that
+    /// lives all the same finds out at its next heartbeat, drops what it ran and carries on. `started_before`
+    /// is compared with the database's clock. Returns how many jobs were freed; saying it twice does no harm.
+    pub async fn worker_gone(&self, name: &str, started_before: DateTime<Utc>) -> Result<u64, Error> {
+        let mut tx = self.pool().begin().await?;
+        sqlx::query("select queue.worker_gone($1, $2)")
+            .bind(name)
+            .bind(started_before)
+            .execute(&mut *tx)
+            .await?;
+        // Without any contact of our own nobody counts as silent: only the reported ones are rescued.
+        let rescued = rescue::rescue(&mut tx, Duration::ZERO).await?;
+        if self.wake_mode() == Wake::Notify {
+            for (queue_id, _) in &rescued {
+                sqlx::query("select queue.wake($1)")
+                    .bind(queue_id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(rescued.iter().map(|(_, jobs)| *jobs as u64).sum())
+    }
+}
