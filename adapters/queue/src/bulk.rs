@@ -6,17 +6,17 @@ use sqlx::PgConnection;
 use crate::enqueue::{millis, timeout_ms};
 use crate::{Error, NewJob};
 
-/// Identifiers and places in line, drawn ahead, and the database's time in microseconds since 2000.
+/// Identifiers and places in line, drawn ahead, with lanes and the database's time in microseconds since 2000.
 const DRAW: &str = "
-select nextval('queue.job_id'), nextval('queue.job_seq'),
-    (extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
-from generate_series(1, $1)";
+select nextval('queue.job_id'), nextval('queue.job_seq'), queue.lane(tenant, key),
+    (extract(epoch from statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
+from unnest($1::text[], $2::text[]) as new (tenant, key)";
 
 const COPY: &str = "
-copy queue.job (id, seq, run_at, queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id,
-    traceparent, tags, tenant, key, args)
+copy queue.job (id, seq, created_at, run_at, queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id,
+    traceparent, tags, tenant, key, lane, args)
 from stdin with (format binary)";
-const COLUMNS: i16 = 14;
+const COLUMNS: i16 = 16;
 
 /// What every binary COPY begins with: signature, flags, no extension.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -34,16 +34,24 @@ pub(crate) struct Numbered {
     pub(crate) job: NewJob,
 }
 
+/// Identifier, place in line, lane, time.
+type Drawn = (i64, i64, Option<i64>, i64);
+
 /// Inserts the jobs, none of which has a unique key, and returns their identifiers in order.
 pub(crate) async fn insert(conn: &mut PgConnection, jobs: &[Numbered]) -> Result<Vec<i64>, Error> {
-    let drawn: Vec<(i64, i64, i64)> = sqlx::query_as(DRAW)
-        .bind(i32::try_from(jobs.len()).unwrap_or(i32::MAX))
+    let drawn: Vec<Drawn> = sqlx::query_as(DRAW)
+        .bind(
+            jobs.iter()
+                .map(|numbered| &numbered.job.tenant)
+                .collect::<Vec<_>>(),
+        )
+        .bind(jobs.iter().map(|numbered| &numbered.job.key).collect::<Vec<_>>())
         .fetch_all(&mut *conn)
         .await?;
     let mut rows = Rows(HEAD.to_vec());
     let mut copy = conn.copy_in_raw(COPY).await?;
-    for (numbered, &(id, seq, now_us)) in jobs.iter().zip(&drawn) {
-        rows.push(numbered, id, seq, now_us);
+    for (numbered, drawn) in jobs.iter().zip(&drawn) {
+        rows.push(numbered, drawn);
         if rows.0.len() >= CHUNK {
             copy.send(std::mem::take(&mut rows.0)).await?;
         }
@@ -58,7 +66,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, jobs: &[Numbered]) -> Result
 struct Rows(Vec<u8>);
 
 impl Rows {
-    fn push(&mut self, numbered: &Numbered, id: i64, seq: i64, now_us: i64) {
+    fn push(&mut self, numbered: &Numbered, &(id, seq, lane, now_us): &Drawn) {
         let Numbered {
             queue_id,
             kind_id,
@@ -68,6 +76,8 @@ impl Rows {
         self.0.extend_from_slice(&COLUMNS.to_be_bytes());
         self.field(Some(&id.to_be_bytes()));
         self.field((delay_ms == 0).then_some(&seq.to_be_bytes()));
+        // Given, because a default of its own for each row would end the batching.
+        self.field(Some(&now_us.to_be_bytes()));
         self.field((delay_ms > 0).then_some(&(now_us + delay_ms * 1_000).to_be_bytes()));
         self.field(Some(&queue_id.to_be_bytes()));
         self.field(Some(&kind_id.to_be_bytes()));
@@ -79,6 +89,7 @@ impl Rows {
         self.texts(&job.tags);
         self.text(job.tenant.as_ref());
         self.text(job.key.as_ref());
+        self.field(lane.map(i64::to_be_bytes).as_ref());
         self.jsonb(&job.args);
     }
 
