@@ -5,11 +5,11 @@ use domain::flow::{FlowActor, FlowEvent};
 use domain::id::{CorrelationId, JobId};
 use domain::job::{JobAction, JobAttempt, JobDetail, JobFilter, JobState, JobSummary, QueueCounts};
 use domain::port::{JobDesk, PortError};
-use queue::{Action, JobRow, State};
+use queue::{Action, By, JobRow, State};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::error::{Error, db};
+use crate::error::{Error, db, refused};
 use crate::store::page;
 use crate::{Store, flow};
 
@@ -17,20 +17,14 @@ use crate::{Store, flow};
 impl JobDesk for Store {
     async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
         let filter = queue::Filter {
-            state: filter.state.map(to_queue),
+            states: filter.state.map(to_queue).into_iter().collect(),
             queue: filter.queue.clone(),
             kind: filter.kind.clone(),
             before: filter.before.map(|id| id.0),
             limit: page(filter.limit),
+            ..queue::Filter::default()
         };
-        Ok(self
-            .queue
-            .list(&filter)
-            .await
-            .map_err(db)?
-            .into_iter()
-            .map(summary)
-            .collect())
+        self.search(filter).await
     }
 
     async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
@@ -74,7 +68,11 @@ impl JobDesk for Store {
             return Ok(JobAction::NotFound);
         };
         let mut tx = self.begin().await?;
-        let action = self.queue.retry(&mut tx, id.0).await.map_err(db)?;
+        let action = self
+            .queue
+            .retry(&mut tx, id.0, &steered_by(by))
+            .await
+            .map_err(db)?;
         if action == Action::Done {
             audit(&mut tx, row, "job.retried", by).await.map_err(db)?;
         }
@@ -83,18 +81,13 @@ impl JobDesk for Store {
     }
 
     async fn cancel(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        let reason = match by {
-            FlowActor::Human(login) => format!("cancelled by {login}"),
-            FlowActor::Agent(role) => format!("cancelled by the agent {role}"),
-            FlowActor::System => "cancelled by the platform".to_owned(),
-        };
         let Some(row) = self.steered(id).await? else {
             return Ok(JobAction::NotFound);
         };
         let mut tx = self.begin().await?;
         let action = self
             .queue
-            .cancel(&mut tx, id.0, &crate::text::clean(&reason))
+            .cancel(&mut tx, id.0, &steered_by(by))
             .await
             .map_err(db)?;
         if matches!(action, Action::Done | Action::Requested) {
@@ -105,7 +98,38 @@ impl JobDesk for Store {
     }
 }
 
+/// How many pages a search goes through, each of tens of thousands of jobs.
+const PAGES: usize = 40;
+
+/// The actor in the queue's own audit.
+fn steered_by(by: &FlowActor) -> By {
+    let name = match by {
+        FlowActor::Human(login) => login.to_string(),
+        FlowActor::Agent(role) => format!("the agent {role}"),
+        FlowActor::System => "the platform".to_owned(),
+    };
+    By::new(crate::text::clean(&name))
+}
+
 impl Store {
+    /// A full page, or all there is: the queue looks at a bounded number of jobs at a time.
+    async fn search(&self, mut filter: queue::Filter) -> Result<Vec<JobSummary>, PortError> {
+        let wanted = filter.limit;
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            filter.limit = wanted - found.len() as i64;
+            let page = self.queue.list(&filter).await.map_err(db)?;
+            found.extend(page.jobs.into_iter().map(summary));
+            filter.before = page.next;
+            if page.next.is_none() || found.len() as i64 >= wanted {
+                return Ok(found);
+            }
+        }
+        Err(refused(
+            "too few of too many jobs match: ask for something more particular",
+        ))
+    }
+
     /// Whether the job exists and hasn't ended.
     pub(crate) async fn is_open(&self, id: i64) -> Result<bool, PortError> {
         let job = self.queue.get(id).await.map_err(db)?;

@@ -1,14 +1,36 @@
 //! Jobs as people see and steer them.
+//!
+//! `search` finds them, `steer` changes some of them in the caller's transaction, `apply` as many as a filter
+//! matches, and `audit` tells who did what. `counts`, `workers` and `snapshot` show how the queue fares.
+
+mod apply;
+mod audit;
+mod counts;
+mod search;
+mod snapshot;
+mod steer;
+mod workers;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
-use crate::finish::to_history;
-use crate::{Error, Queue, Wake, wake};
+pub use apply::{Applied, Preview, Selection};
+pub(crate) use audit::forget as forget_audit;
+pub use audit::{AuditEntry, AuditFilter};
+pub use counts::QueueCount;
+pub(crate) use counts::{Gauges, read_gauges};
+pub use search::{Filter, Page};
+pub use snapshot::{Holder, SnapshotHolders};
+pub use steer::{Action, By, Change, When};
+pub use workers::LiveWorker;
+
+use crate::{Error, Queue};
 
 /// How a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Waits for a free worker.
     Ready,
@@ -36,14 +58,15 @@ impl State {
         }
     }
 
-    fn number(self) -> i16 {
+    /// As people write it.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Completed => 0,
-            Self::Cancelled => 1,
-            Self::Dead => 2,
-            Self::Ready => 3,
-            Self::Scheduled => 4,
-            Self::Running => 5,
+            Self::Ready => "ready",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
         }
     }
 
@@ -91,6 +114,12 @@ pub struct JobRow {
     pub args: Value,
     /// What its handler returned to keep.
     pub result: Option<Value>,
+    /// Its tags.
+    pub tags: Option<Vec<String>>,
+    /// Whose turn it waits for.
+    pub tenant: Option<String>,
+    /// What limits and rates per key count it by.
+    pub key: Option<String>,
 }
 
 impl JobRow {
@@ -113,55 +142,13 @@ pub struct Attempt {
     pub error: String,
 }
 
-/// Which jobs to list; newest first.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only in this queue.
-    pub queue: Option<String>,
-    /// Only of this kind.
-    pub kind: Option<String>,
-    /// Only with a smaller identifier.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: i64,
-}
-
-/// Unfinished jobs of a queue.
-#[derive(Debug, Clone, FromRow)]
-pub struct QueueCount {
-    /// The queue's name.
-    pub queue: String,
-    /// Ready to run.
-    pub ready: i64,
-    /// Waiting for their time.
-    pub scheduled: i64,
-    /// With a worker.
-    pub running: i64,
-    /// Age of the oldest ready job, in milliseconds.
-    pub oldest_ready_ms: Option<i64>,
-}
-
-/// What became of a wish about a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Done.
-    Done,
-    /// A running job was asked to stop.
-    Requested,
-    /// The job's state doesn't allow it.
-    NotAllowed(State),
-    /// There is no such job.
-    NotFound,
-}
-
 const UNFINISHED: &str = "
 select job.id, kind.name as kind, queue.name as queue,
     (case when job.claimed_by is not null then 5 when job.seq is null then 4 else 3 end)::smallint as state,
     job.priority, job.attempt, job.max_attempts, job.unique_key, job.correlation_id, job.traceparent,
-    worker.name as worker, job.last_error, job.created_at, job.run_at, job.claimed_at as started_at,
-    null::timestamptz as finished_at, job.args, null::jsonb as result
+    worker.name as worker, job.last_error, job.created_at,
+    case when job.seq is null then job.run_at end as run_at, job.claimed_at as started_at,
+    null::timestamptz as finished_at, job.args, null::jsonb as result, job.tags, job.tenant, job.key
 from queue.job as job
 join queue.kind as kind on kind.id = job.kind_id
 join queue.queue as queue on queue.id = job.queue_id
@@ -171,81 +158,15 @@ where true";
 const FINISHED: &str = "
 select job.id, kind.name as kind, queue.name as queue, job.state, job.priority, job.attempt, job.max_attempts,
     job.unique_key, job.correlation_id, job.traceparent, worker.name as worker, job.reason as last_error,
-    job.created_at, null::timestamptz as run_at, job.started_at, job.finished_at, job.args, job.result
+    job.created_at, null::timestamptz as run_at, job.started_at, job.finished_at, job.args, job.result,
+    job.tags, job.tenant, job.key
 from queue.history as job
 join queue.kind as kind on kind.id = job.kind_id
 join queue.queue as queue on queue.id = job.queue_id
 left join queue.worker as worker on worker.id = job.worker_id
 where true";
 
-const COUNTS: &str = "
-select queue.name as queue,
-    count(*) filter (where job.seq is not null and job.claimed_by is null) as ready,
-    count(*) filter (where job.seq is null and job.id is not null) as scheduled,
-    count(*) filter (where job.claimed_by is not null) as running,
-    (extract(epoch from clock_timestamp() - min(job.created_at)
-        filter (where job.seq is not null and job.claimed_by is null)) * 1000)::bigint as oldest_ready_ms
-from queue.queue as queue left join queue.job as job on job.queue_id = queue.id
-group by queue.name order by queue.name";
-
-const CANCEL: &str = concat!(
-    "with gone as (delete from queue.job where id = $1 and claimed_by is null returning *) ",
-    to_history!("gone", "1", "$2::text", "null")
-);
-
-/// Its epochs go on far above those of its earlier life (in seconds: nobody claims a job every half second
-/// for years), so that an acknowledgement that comes late fits none of its new leases.
-const REVIVE: &str = "
-with gone as (delete from queue.history where id = $1 and state in (1, 2) returning *)
-insert into queue.job (id, seq, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
-    unique_key, correlation_id, traceparent, last_error, tags, args)
-select id, nextval('queue.job_seq'),
-    extract(epoch from clock_timestamp() - timestamptz '2026-01-01 00:00:00+00')::integer, created_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
-    unique_key, correlation_id, traceparent, reason, tags, args from gone
-returning queue_id";
-
-const HASTEN: &str = "
-update queue.job set seq = nextval('queue.job_seq'), run_at = null, attempt = 0
-where id = $1 and seq is null returning queue_id";
-
 impl Queue {
-    /// Jobs, newest first.
-    pub async fn list(&self, filter: &Filter) -> Result<Vec<JobRow>, Error> {
-        let mut query = QueryBuilder::<Postgres>::new("select * from (");
-        let finished = filter.state.is_none_or(State::is_finished);
-        let unfinished = filter.state.is_none_or(|state| !state.is_finished());
-        if unfinished {
-            part(&mut query, UNFINISHED, filter);
-            match filter.state {
-                Some(State::Ready) => query.push(" and job.seq is not null and job.claimed_by is null"),
-                Some(State::Scheduled) => query.push(" and job.seq is null"),
-                Some(State::Running) => query.push(" and job.claimed_by is not null"),
-                _ => &mut query,
-            };
-            query
-                .push(" order by job.id desc limit ")
-                .push_bind(filter.limit)
-                .push(")");
-        }
-        if unfinished && finished {
-            query.push(" union all ");
-        }
-        if finished {
-            part(&mut query, FINISHED, filter);
-            if let Some(state) = filter.state {
-                query.push(" and job.state = ").push_bind(state.number());
-            }
-            query
-                .push(" order by job.id desc limit ")
-                .push_bind(filter.limit)
-                .push(")");
-        }
-        query
-            .push(") as job order by id desc limit ")
-            .push_bind(filter.limit);
-        Ok(query.build_query_as().fetch_all(self.pool()).await?)
-    }
-
     /// One job with its failed attempts, oldest first.
     pub async fn get(&self, id: i64) -> Result<Option<(JobRow, Vec<Attempt>)>, Error> {
         let mut conn = self.pool().acquire().await?;
@@ -261,90 +182,6 @@ impl Queue {
         let attempts = attempts.bind(id).fetch_all(&mut *conn).await?;
         Ok(Some((row, attempts)))
     }
-
-    /// Unfinished jobs per queue.
-    pub async fn counts(&self) -> Result<Vec<QueueCount>, Error> {
-        Ok(sqlx::query_as(COUNTS).fetch_all(self.pool()).await?)
-    }
-
-    /// How many jobs of the queue are ready, counted up to `limit`.
-    pub async fn ready(&self, queue: &str, limit: i64) -> Result<i64, Error> {
-        let queue_id = self.names().queue(queue).await?;
-        let count = sqlx::query_scalar(
-            "select count(*) from (select from queue.job
-                where queue_id = $1 and seq is not null and claimed_by is null limit $2) as ready",
-        );
-        Ok(count.bind(queue_id).bind(limit).fetch_one(self.pool()).await?)
-    }
-
-    /// Runs a dead, cancelled or scheduled job now, with its attempts counted anew.
-    pub async fn retry(&self, conn: &mut PgConnection, id: i64) -> Result<Action, Error> {
-        let hastened: Option<i16> = sqlx::query_scalar(HASTEN)
-            .bind(id)
-            .fetch_optional(&mut *conn)
-            .await?;
-        let queue_id = match hastened {
-            Some(queue_id) => queue_id,
-            None => match revive(&mut *conn, id).await? {
-                Ok(queue_id) => queue_id,
-                Err(refused) => return Ok(refused),
-            },
-        };
-        // The wish to end the last run must not end the next one.
-        sqlx::query("delete from queue.cancel_request where job_id = $1")
-            .bind(id)
-            .execute(&mut *conn)
-            .await?;
-        if self.wake_mode() == Wake::Notify {
-            sqlx::query("select queue.wake($1)")
-                .bind(queue_id)
-                .execute(conn)
-                .await?;
-        }
-        Ok(Action::Done)
-    }
-
-    /// Ends a job that hasn't ended: at once, or by asking its worker where it runs.
-    pub async fn cancel(&self, conn: &mut PgConnection, id: i64, reason: &str) -> Result<Action, Error> {
-        let ended = sqlx::query(CANCEL)
-            .bind(id)
-            .bind(reason)
-            .execute(&mut *conn)
-            .await?;
-        if ended.rows_affected() > 0 {
-            return Ok(Action::Done);
-        }
-        match find(conn, id).await?.map(|row| row.state()) {
-            None => Ok(Action::NotFound),
-            Some(State::Running) => {
-                sqlx::query("insert into queue.cancel_request (job_id) values ($1) on conflict do nothing")
-                    .bind(id)
-                    .execute(&mut *conn)
-                    .await?;
-                if self.wake_mode() == Wake::Notify {
-                    sqlx::query("select pg_notify($1, 'cancel')")
-                        .bind(wake::CHANNEL)
-                        .execute(conn)
-                        .await?;
-                }
-                Ok(Action::Requested)
-            }
-            Some(state) => Ok(Action::NotAllowed(state)),
-        }
-    }
-}
-
-fn part(query: &mut QueryBuilder<Postgres>, select: &'static str, filter: &Filter) {
-    query.push("(").push(select);
-    if let Some(queue) = &filter.queue {
-        query.push(" and queue.name = ").push_bind(queue.clone());
-    }
-    if let Some(kind) = &filter.kind {
-        query.push(" and kind.name = ").push_bind(kind.clone());
-    }
-    if let Some(before) = filter.before {
-        query.push(" and job.id < ").push_bind(before);
-    }
 }
 
 async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<JobRow>, Error> {
@@ -358,30 +195,4 @@ async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<JobRow>, Error>
     // A job that was run again stands in both: the unfinished one comes first.
     query.push(" order by finished_at desc nulls first limit 1");
     Ok(query.build_query_as().fetch_optional(conn).await?)
-}
-
-/// Brings a finished job back, or says why not.
-async fn revive(conn: &mut PgConnection, id: i64) -> Result<Result<i16, Action>, Error> {
-    match find(conn, id).await?.map(|row| (row.state(), row.unique_key)) {
-        None => Ok(Err(Action::NotFound)),
-        Some((State::Dead | State::Cancelled, key)) => {
-            if let Some(key) = key {
-                let holder: Option<i64> =
-                    sqlx::query_scalar("select id from queue.job where unique_key = $1")
-                        .bind(&key)
-                        .fetch_optional(&mut *conn)
-                        .await?;
-                if let Some(holder) = holder {
-                    return Err(Error::Invalid(format!(
-                        "job {holder} has the same unique key and isn't finished"
-                    )));
-                }
-            }
-            let revived = sqlx::query_scalar(REVIVE).bind(id).fetch_optional(conn).await?;
-            revived
-                .map(Ok)
-                .ok_or_else(|| Error::Invalid(format!("job {id} changed in the meantime: try again")))
-        }
-        Some((state, _)) => Ok(Err(Action::NotAllowed(state))),
-    }
 }

@@ -18,7 +18,7 @@ insert into queue.worker (name, queues, kinds, concurrency, lease_ms) values ($1
 const BEAT: &str = "
 with old as (select id, stopped_at from queue.worker where id = $1 for update)
 update queue.worker as worker set heartbeat_at = clock_timestamp(), stopped_at = null, swept = false,
-    gone_at = null, silent = false
+    gone_at = null, silent = false, held = $2
 from old where worker.id = old.id
 returning old.stopped_at is not null, worker.draining_at is not null";
 
@@ -122,10 +122,12 @@ impl Heartbeat {
     }
 
     async fn beat(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let held = i32::try_from(self.running.count()).unwrap_or(i32::MAX);
         let (beaten, cancelled) = session
             .run(async |conn| {
                 let beaten: Option<(bool, bool)> = sqlx::query_as(BEAT)
                     .bind(self.worker_id)
+                    .bind(held)
                     .fetch_optional(&mut *conn)
                     .await?;
                 let cancelled: Vec<i64> = sqlx::query_scalar(CANCELLED)

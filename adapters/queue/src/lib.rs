@@ -7,8 +7,10 @@
 //!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`].
 //! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
+//! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`].
+//! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
+//!   [`Queue::apply`]; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
-//! * Steer: [`Queue::list`], [`Queue::get`], [`Queue::retry`], [`Queue::cancel`], [`Queue::counts`].
 //!
 //! A first job and the worker that runs it stand in `examples/first_job.rs`.
 //!
@@ -28,6 +30,7 @@ mod fetcher;
 mod finish;
 mod fleet;
 mod gate;
+mod gauges;
 mod heartbeat;
 mod job;
 mod lanes;
@@ -53,7 +56,10 @@ use std::time::Instant;
 use sqlx::PgPool;
 
 pub use claim::Claimed;
-pub use desk::{Action, Attempt, Filter, JobRow, QueueCount, State};
+pub use desk::{
+    Action, Applied, Attempt, AuditEntry, AuditFilter, By, Change, Filter, Holder, JobRow, LiveWorker, Page,
+    Preview, QueueCount, Selection, SnapshotHolders, State, When,
+};
 pub use error::Error;
 pub use job::{Enqueued, NewJob, OnConflict, Verdict};
 pub use limits::{Limits, Rate};

@@ -7,6 +7,7 @@ use rand::Rng;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use crate::desk::forget_audit;
 use crate::heartbeat::Contact;
 use crate::orphans::Orphans;
 use crate::rescue;
@@ -22,14 +23,16 @@ const RESCUE: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_mins(10);
 /// The most due jobs put in line by one statement.
 const DUE_AT_ONCE: i64 = 1_000;
+/// The most statements that throw old audit entries away at one time.
+const AUDIT_ROUNDS: usize = 10;
 
-/// Puts due jobs in line, at the end of it.
+/// Puts due jobs in line, at the end of it. They keep their time: since then they have been waiting.
 const PROMOTE: &str = "
 with due as materialized (
     select ctid from queue.job where seq is null and run_at <= clock_timestamp()
     order by run_at limit $1 for update skip locked),
 promoted as (
-    update queue.job as job set seq = nextval('queue.job_seq'), run_at = null
+    update queue.job as job set seq = nextval('queue.job_seq')
     where job.ctid = any (array (select ctid from due))
     returning queue_id)
 select queue_id, count(*) from promoted group by queue_id";
@@ -142,8 +145,13 @@ impl Maintenance {
         .await?;
         sqlx::query("delete from queue.worker where swept and stopped_at < now() - $1 * interval '1 day'")
             .bind(self.keep_days)
-            .execute(conn)
+            .execute(&mut *conn)
             .await?;
+        for _ in 0..AUDIT_ROUNDS {
+            if !forget_audit(conn).await? {
+                break;
+            }
+        }
         Ok(false)
     }
 }

@@ -115,6 +115,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     pub(crate) fn has(&self, id: i64) -> bool {
         self.lock().contains_key(&id)
     }

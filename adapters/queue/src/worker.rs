@@ -14,6 +14,7 @@ use crate::backend::PostgresBackend;
 use crate::claim::Claimer;
 use crate::dispatch::{Dispatch, Shared};
 use crate::fetcher::{Fetcher, Slots};
+use crate::gauges;
 use crate::heartbeat::{self, Contact, Heartbeat};
 use crate::maintenance::Maintenance;
 use crate::running::{Running, Stop};
@@ -239,6 +240,7 @@ impl Keepers {
             running: Arc::clone(running),
         };
         tasks.spawn(maintenance.run(stop.clone()));
+        tasks.spawn(gauges::publish(queue.pool().clone(), stop.clone()));
         if notify {
             tasks.spawn(wake::listen(
                 queue.pool().clone(),

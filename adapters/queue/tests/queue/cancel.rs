@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{Action, Job, JobError, Outcome, Policy, Registry, State};
+use queue::{Action, By, Job, JobError, Outcome, Policy, Registry, State};
 use serde_json::{Value, json};
 
 use crate::harness::{KIND, Probe, Stage, job, options};
@@ -47,7 +47,10 @@ async fn a_cancel_is_part_of_the_callers_transaction() {
     let stage = Stage::new().await;
     let id = stage.enqueue(job(json!(0))).await;
     let mut tx = stage.pool.begin().await.unwrap();
-    assert_eq!(stage.queue.cancel(&mut tx, id, "no").await.unwrap(), Action::Done);
+    assert_eq!(
+        stage.queue.cancel(&mut tx, id, &By::new("ann")).await.unwrap(),
+        Action::Done
+    );
     tx.rollback().await.unwrap();
     assert_eq!(stage.job(id).await.state(), State::Ready);
 }

@@ -70,14 +70,15 @@ async fn all_states(stage: &Stage) -> Vec<(i64, State)> {
 }
 
 async fn list(stage: &Stage, filter: Filter) -> Vec<JobRow> {
-    stage
+    let page = stage
         .queue
         .list(&Filter {
             limit: if filter.limit == 0 { 100 } else { filter.limit },
             ..filter
         })
         .await
-        .unwrap()
+        .unwrap();
+    page.jobs
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn jobs_are_listed_by_state_queue_and_kind_over_hot_table_and_history() {
         let rows = list(
             &stage,
             Filter {
-                state: Some(state),
+                states: vec![state],
                 ..Filter::default()
             },
         )
@@ -115,7 +116,7 @@ async fn jobs_are_listed_by_state_queue_and_kind_over_hot_table_and_history() {
         let rows = list(
             &stage,
             Filter {
-                state: Some(state),
+                states: vec![state],
                 queue: Some("two".into()),
                 kind: Some("ends".into()),
                 ..Filter::default()

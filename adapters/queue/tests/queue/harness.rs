@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use queue::{Action, Error, Job, JobRow, NewJob, Queue, Registry, State, Wake, Worker, WorkerOptions};
+use queue::{Action, By, Error, Job, JobRow, NewJob, Queue, Registry, State, Wake, Worker, WorkerOptions};
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -68,12 +68,13 @@ impl Stage {
 
     pub(crate) async fn cancel(&self, id: i64) -> Action {
         let mut conn = self.pool.acquire().await.unwrap();
-        self.queue.cancel(&mut conn, id, "nobody wants it").await.unwrap()
+        let by = By::new("ann").because("nobody wants it");
+        self.queue.cancel(&mut conn, id, &by).await.unwrap()
     }
 
     pub(crate) async fn retry(&self, id: i64) -> Result<Action, Error> {
         let mut conn = self.pool.acquire().await.unwrap();
-        self.queue.retry(&mut conn, id).await
+        self.queue.retry(&mut conn, id, &By::new("ann")).await
     }
 
     /// Starts a worker in this process.

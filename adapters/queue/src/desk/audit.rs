@@ -1,0 +1,118 @@
+//! Who changed which jobs, and why. Written in the change's own transaction, kept for 400 days.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+
+use super::{By, Change, Filter};
+use crate::{Error, Queue};
+
+/// Days that entries are kept.
+const KEEP_DAYS: i32 = 400;
+/// The most that are thrown away by one statement.
+const AT_ONCE: u64 = 1_000;
+
+/// One change of up to 1,000 jobs.
+#[derive(Debug, Clone, FromRow)]
+pub struct AuditEntry {
+    /// Its place, growing.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: String,
+    /// `retry`, `cancel`, `delete`, `reschedule` or `priority`.
+    pub action: String,
+    /// The time or the priority that was given.
+    pub detail: Option<String>,
+    /// Which jobs were changed.
+    pub job_ids: Vec<i64>,
+    /// How they were chosen, where not by their identifiers.
+    pub filter: Option<Value>,
+    /// How many were changed.
+    pub affected: i32,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Which entries; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only of this actor.
+    pub actor: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what changed this job.
+    pub job_id: Option<i64>,
+}
+
+impl Queue {
+    /// Changes, newest first: at most `limit` with an [`AuditEntry::id`] smaller than `before`.
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        let mut query = QueryBuilder::<Postgres>::new(
+            "select id, at, actor, action, detail, job_ids, filter, affected, reason from queue.audit where true",
+        );
+        if let Some(actor) = &filter.actor {
+            query.push(" and actor = ").push_bind(actor.clone());
+        }
+        if let Some(action) = &filter.action {
+            query.push(" and action = ").push_bind(action.clone());
+        }
+        if let Some(job_id) = filter.job_id {
+            query.push(" and job_ids @> array[").push_bind(job_id).push("]");
+        }
+        if let Some(before) = before {
+            query.push(" and id < ").push_bind(before);
+        }
+        query.push(" order by id desc limit ").push_bind(limit);
+        Ok(query
+            .build_query_as()
+            .persistent(false)
+            .fetch_all(self.pool())
+            .await?)
+    }
+}
+
+pub(super) async fn record(
+    conn: &mut PgConnection,
+    change: &Change,
+    by: &By,
+    filter: Option<&Filter>,
+    job_ids: &[i64],
+) -> Result<(), sqlx::Error> {
+    if job_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into queue.audit (actor, action, detail, job_ids, filter, affected, reason)
+        values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(&by.actor)
+    .bind(change.name())
+    .bind(change.detail())
+    .bind(job_ids)
+    .bind(filter.map(sqlx::types::Json))
+    .bind(i32::try_from(job_ids.len()).unwrap_or(i32::MAX))
+    .bind(&by.reason)
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// Throws away some of what is too old, and says whether there may be more.
+pub(crate) async fn forget(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let gone = sqlx::query(
+        "delete from queue.audit where id = any (array (
+            select id from queue.audit where at < clock_timestamp() - $1 * interval '1 day' order by at limit $2))",
+    )
+    .bind(KEEP_DAYS)
+    .bind(AT_ONCE as i64)
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected() == AT_ONCE)
+}
