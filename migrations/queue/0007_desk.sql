@@ -124,7 +124,7 @@ language sql stable set enable_seqscan = off set enable_bitmapscan = off as $$
 $$;
 
 -- Who keeps this database from cleaning up after finished jobs: whoever has the oldest snapshot. A role that
--- isn't a member of pg_read_all_stats sees of others' sessions only that they exist.
+-- isn't a member of pg_read_all_stats sees neither the seconds nor the state of others' sessions.
 create view queue.snapshot_holder as
 select 'session' as sort, activity.pid, activity.application_name as name, activity.usename::text as owner,
     coalesce(activity.state, activity.backend_type) as state,

@@ -16,6 +16,7 @@ const LOOKS: usize = 20;
 
 /// Which jobs to change.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Selection {
     /// These.
     Ids(Vec<i64>),
@@ -47,6 +48,12 @@ pub struct Applied {
 }
 
 impl Applied {
+    fn add_all(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            self.add(answer);
+        }
+    }
+
     fn add(&mut self, answer: Answer) {
         let reason = match answer {
             Answer::Done => {
@@ -142,7 +149,7 @@ impl Queue {
                 while let Some(before) = next {
                     match self.apply_page(&filter, before, change, by).await {
                         Ok((answers, rest)) => {
-                            answers.into_iter().for_each(|answer| applied.add(answer));
+                            applied.add_all(answers);
                             next = rest;
                         }
                         Err(error) => return applied.stop(before, error),
@@ -192,7 +199,7 @@ impl Queue {
 
 impl Applied {
     fn take(&mut self, answers: Result<Vec<Answer>, Error>) -> Result<(), Error> {
-        answers?.into_iter().for_each(|answer| self.add(answer));
+        self.add_all(answers?);
         Ok(())
     }
 

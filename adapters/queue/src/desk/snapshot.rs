@@ -20,7 +20,7 @@ pub struct Holder {
     pub state: Option<String>,
     /// Age in transactions that began since.
     pub transactions: i64,
-    /// Age in seconds; unknown of slots.
+    /// Age in seconds; unknown of slots, and of sessions that this role may not look into.
     pub seconds: Option<f64>,
     /// A logical slot holds the system's catalogs back, not jobs.
     pub catalog_only: bool,
@@ -47,8 +47,8 @@ impl Holder {
 pub struct SnapshotHolders {
     /// The oldest first, ten at most; those that hold only catalogs back come last.
     pub holders: Vec<Holder>,
-    /// Other users' sessions that this role may not look into (it isn't a member of `pg_read_all_stats`): the
-    /// oldest may be among them.
+    /// Other users' sessions that this role may not look into (it isn't a member of `pg_read_all_stats`): their
+    /// age is known in transactions, not in seconds.
     pub hidden_sessions: i64,
 }
 
