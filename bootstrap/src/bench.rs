@@ -19,6 +19,9 @@ pub(crate) struct Bench {
 enum Command {
     /// Measures the job queue beside the floor of bare SQL
     Queue(queue::Arguments),
+    /// A worker process of `bench queue`
+    #[command(hide = true)]
+    Worker(queue::workers::Arguments),
     /// Posts signed webhooks and measures their acknowledgement
     Webhook(webhook::Arguments),
 }
@@ -27,6 +30,7 @@ enum Command {
 pub(crate) async fn run(env: &Environment, bench: Bench) -> Result<()> {
     match bench.command {
         Command::Queue(arguments) => queue::run(env, arguments).await,
+        Command::Worker(arguments) => queue::workers::run(env, arguments).await,
         Command::Webhook(arguments) => webhook::run(env, arguments).await,
     }
 }

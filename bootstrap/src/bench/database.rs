@@ -48,6 +48,11 @@ impl Database {
         })
     }
 
+    /// For a process that works on it too.
+    pub(super) fn url(&self) -> &str {
+        self.url.expose()
+    }
+
     /// A store with so many connections at most.
     pub(super) async fn connect(&self, max_connections: u32) -> Result<Store> {
         let options = Options {

@@ -1,14 +1,20 @@
 //! `codex-k8s bench queue`: the queue beside the floor of bare SQL, in one run on one server.
 //!
-//! Each round measures the floor and then the queue; the medians of the rounds are printed, and their ratios.
+//! Without a section named, each round measures the floor and then the queue, and steady rates follow. A
+//! section measures one thing under a burden, against the same thing without it.
+
+mod report;
+pub(super) mod workers;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use queue::Queue;
-use queue::bench::{self, Latency, floor};
-use serde::Serialize;
+use queue::bench::{self, Claimed, Cost, Fairness, History, Meters, Steady, floor};
+use tokio_util::sync::CancellationToken;
 
+use self::report::{Deep, Limited, Measured, Report, Settings, Throughput, median, middle};
+use self::workers::Workers;
 use super::database::Database;
 use crate::config::Environment;
 
@@ -22,186 +28,261 @@ pub(crate) struct Arguments {
     /// Jobs of the bulk enqueue and the drain
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     jobs: u64,
-    /// Jobs per second of the latency section
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    rate: u64,
-    /// How long the latency section, and half as long the single enqueue, take
+    /// Jobs per second of the steady rates
+    #[arg(long, default_values_t = [200, 1_000], value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: Vec<u64>,
+    /// How long each steady rate, and half as long the single enqueue, take
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Clients of the single enqueue
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     clients: u16,
-    /// Workers of the drain, all in this process
+    /// Worker processes of the drain
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
     /// Jobs that each worker of the drain runs at once
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
-    /// How often to measure everything; medians are printed
+    /// How often to measure throughput; medians are printed
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=99))]
     rounds: u8,
+    /// Section: 800 jobs a second for so many seconds, while a transaction holds the oldest snapshot
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(4..=86_400))]
+    pinned_snapshot: Option<u64>,
+    /// Section: drains beside so many finished jobs, and a fifth as many scheduled ones
+    #[arg(long, value_name = "JOBS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    history: Option<u64>,
+    /// Section: drains with a global limit and one per key
+    #[arg(long)]
+    limits: bool,
+    /// Section: the shares of 1,000 tenants, and one job beside the flood of another tenant
+    #[arg(long)]
+    fairness: bool,
     /// Prints JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Jobs per second, or a ratio of them.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Measured {
-    enqueue_single: f64,
-    enqueue_bulk: f64,
-    drain: f64,
+impl Arguments {
+    fn names_a_section(&self) -> bool {
+        self.pinned_snapshot.is_some() || self.history.is_some() || self.limits || self.fairness
+    }
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    server_version: String,
-    database: String,
-    settings: Settings,
-    floor_per_s: Measured,
-    queue_per_s: Measured,
-    ratio_to_floor: Measured,
-    latency: Latency,
-    history_kept: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Settings {
-    jobs: u64,
-    clients: u16,
-    workers: u16,
-    concurrency: u32,
-    rounds: u8,
-    seconds: u64,
+/// Where and how to measure.
+struct Bench<'a> {
+    database: &'a Database,
+    queue: Queue,
+    arguments: &'a Arguments,
 }
 
 /// Measures and prints.
 pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     let database = Database::find(env, arguments.url.as_deref()).await?;
-    let store = database.connect(u32::from(arguments.clients) + 10).await?;
+    let store = database.connect(u32::from(arguments.clients) + 20).await?;
     let queue = store.queue().clone();
     queue::migrate(queue.pool()).await?;
-    let mut rounds = Vec::new();
-    for round in 1..=arguments.rounds {
-        eprintln!("codex-k8s: round {round} of {}", arguments.rounds);
-        rounds.push(measure(&queue, &arguments).await?);
-    }
-    let latency = bench::latency(&queue, arguments.rate, Duration::from_secs(arguments.seconds), 24).await?;
-    let floor = median(rounds.iter().map(|(floor, _)| *floor));
-    let ours = median(rounds.iter().map(|(_, ours)| *ours));
-    let report = Report {
-        server_version: bench::server_version(&queue).await?,
-        database: database.described.clone(),
-        settings: Settings {
-            jobs: arguments.jobs,
-            clients: arguments.clients,
-            workers: arguments.workers,
-            concurrency: arguments.concurrency,
-            rounds: arguments.rounds,
-            seconds: arguments.seconds,
-        },
-        ratio_to_floor: Measured {
-            enqueue_single: ours.enqueue_single / floor.enqueue_single,
-            enqueue_bulk: ours.enqueue_bulk / floor.enqueue_bulk,
-            drain: ours.drain / floor.drain,
-        },
-        floor_per_s: floor,
-        queue_per_s: ours,
-        latency,
-        history_kept: bench::finished(&queue).await? >= arguments.jobs * u64::from(arguments.rounds),
+    let bench = Bench {
+        database: &database,
+        queue,
+        arguments: &arguments,
     };
+    let report = bench.report().await;
     store.close().await;
-    database.stop().await;
+    let report = report?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report);
+        report::print(&report);
     }
+    database.stop().await;
     Ok(())
 }
 
-async fn measure(queue: &Queue, arguments: &Arguments) -> Result<(Measured, Measured)> {
-    let clients = usize::from(arguments.clients);
-    let half = Duration::from_secs(arguments.seconds.div_ceil(2));
-    let floor = floor::measure(queue.pool(), arguments.jobs, clients, half).await?;
-    let (sent, enqueue_single) = bench::enqueue_single(queue, clients, half).await?;
-    let enqueue_bulk = bench::enqueue_bulk(queue, arguments.jobs).await?;
-    let workers = usize::from(arguments.workers);
-    let concurrency = arguments.concurrency as usize;
-    let drain = bench::drain(queue, arguments.jobs + sent, workers, concurrency).await?;
-    let floor = Measured {
-        enqueue_single: floor.enqueue_single_per_s,
-        enqueue_bulk: floor.enqueue_bulk_per_s,
-        drain: floor.drain_per_s,
-    };
-    Ok((
-        floor,
-        Measured {
+impl Bench<'_> {
+    async fn report(&self) -> Result<Report> {
+        let Arguments {
+            jobs,
+            clients,
+            workers,
+            concurrency,
+            rounds,
+            seconds,
+            ..
+        } = *self.arguments;
+        let base = !self.arguments.names_a_section();
+        Ok(Report {
+            server_version: bench::server_version(&self.queue).await?,
+            database: self.database.described.clone(),
+            settings: Settings {
+                jobs,
+                clients,
+                workers,
+                concurrency,
+                rounds,
+                seconds,
+            },
+            throughput: if base {
+                Some(self.throughput().await?)
+            } else {
+                None
+            },
+            steady: if base { self.steady().await? } else { Vec::new() },
+            pinned_snapshot: match self.arguments.pinned_snapshot {
+                Some(seconds) => Some(self.pinned(seconds).await?),
+                None => None,
+            },
+            history: match self.arguments.history {
+                Some(finished) => Some(self.history(finished).await?),
+                None => None,
+            },
+            limits: if self.arguments.limits {
+                Some(self.limits().await?)
+            } else {
+                None
+            },
+            fairness: if self.arguments.fairness {
+                Some(self.fairness().await?)
+            } else {
+                None
+            },
+        })
+    }
+
+    /// Drains what is ready with the worker processes that were asked for.
+    async fn drain(&self, jobs: u64) -> Result<f64> {
+        let Arguments {
+            workers, concurrency, ..
+        } = *self.arguments;
+        let workers = Workers::start(self.database, &self.queue, workers, concurrency).await?;
+        let rate = bench::drain(&self.queue, jobs).await?;
+        workers.stop().await?;
+        Ok(rate)
+    }
+
+    async fn throughput(&self) -> Result<Throughput> {
+        let mut rounds = Vec::new();
+        for round in 1..=self.arguments.rounds {
+            eprintln!("codex-k8s: round {round} of {}", self.arguments.rounds);
+            rounds.push(self.round().await?);
+        }
+        let floor = median(rounds.iter().map(|(floor, ..)| *floor));
+        let ours = median(rounds.iter().map(|(_, ours, _)| *ours));
+        let cost = |of: fn(&Cost) -> f64| middle(rounds.iter().map(|(.., cost)| of(cost)).collect());
+        Ok(Throughput {
+            ratio_to_floor: Measured {
+                enqueue_single: ours.enqueue_single / floor.enqueue_single,
+                enqueue_bulk: ours.enqueue_bulk / floor.enqueue_bulk,
+                drain: ours.drain / floor.drain,
+            },
+            floor_per_s: floor,
+            queue_per_s: ours,
+            cost_per_job: Cost {
+                wal_bytes: cost(|cost| cost.wal_bytes),
+                transactions: cost(|cost| cost.transactions),
+            },
+            history_kept: bench::finished(&self.queue).await?
+                >= self.arguments.jobs * u64::from(self.arguments.rounds),
+        })
+    }
+
+    async fn round(&self) -> Result<(Measured, Measured, Cost)> {
+        let (queue, jobs) = (&self.queue, self.arguments.jobs);
+        let clients = usize::from(self.arguments.clients);
+        let half = Duration::from_secs(self.arguments.seconds.div_ceil(2));
+        let floor = floor::measure(queue.pool(), jobs, clients, half).await?;
+        // Each drain begins with what it measures: the singly enqueued ones go first, unmeasured.
+        let (sent, enqueue_single) = bench::enqueue_single(queue, clients, half).await?;
+        self.drain(sent).await?;
+        let before = Meters::read(queue).await?;
+        let enqueue_bulk = bench::enqueue_bulk(queue, jobs).await?;
+        let drain = self.drain(jobs).await?;
+        let cost = Meters::read(queue).await?.cost(before, jobs);
+        let floor = Measured {
+            enqueue_single: floor.enqueue_single_per_s,
+            enqueue_bulk: floor.enqueue_bulk_per_s,
+            drain: floor.drain_per_s,
+        };
+        let ours = Measured {
             enqueue_single,
             enqueue_bulk,
             drain,
-        },
-    ))
-}
-
-/// The median of each figure by itself.
-fn median(rounds: impl Iterator<Item = Measured>) -> Measured {
-    let rounds: Vec<Measured> = rounds.collect();
-    let of = |figure: fn(&Measured) -> f64| {
-        let mut values: Vec<f64> = rounds.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    Measured {
-        enqueue_single: of(|round| round.enqueue_single),
-        enqueue_bulk: of(|round| round.enqueue_bulk),
-        drain: of(|round| round.drain),
-    }
-}
-
-fn print(report: &Report) {
-    println!("PostgreSQL {}, {}", report.server_version, report.database);
-    println!("{:<28}{:>12}{:>12}{:>8}", "", "floor", "queue", "ratio");
-    let figures = |of: &Measured| [of.enqueue_single, of.enqueue_bulk, of.drain];
-    let names = [
-        "enqueue one at a time, 1/s",
-        "enqueue in bulk, 1/s",
-        "drain, jobs/s",
-    ];
-    let (floor, ours) = (figures(&report.floor_per_s), figures(&report.queue_per_s));
-    for (nth, (name, ratio)) in names.iter().zip(figures(&report.ratio_to_floor)).enumerate() {
-        let (floor, ours) = (floor[nth], ours[nth]);
-        println!("{name:<28}{floor:>12.0}{ours:>12.0}{ratio:>8.2}");
-    }
-    let Latency {
-        rate,
-        sent,
-        started,
-        p50_ms,
-        p99_ms,
-        max_ms,
-    } = report.latency;
-    println!(
-        "enqueue to start at {rate}/s ({started} of {sent}): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms"
-    );
-    println!("history kept: {}", if report.history_kept { "yes" } else { "no" });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn median_is_taken_by_figure() {
-        let round = |a, b, c| Measured {
-            enqueue_single: a,
-            enqueue_bulk: b,
-            drain: c,
         };
-        let median = median([round(1.0, 9.0, 5.0), round(3.0, 8.0, 6.0), round(2.0, 7.0, 4.0)].into_iter());
-        assert_eq!(
-            (median.enqueue_single, median.enqueue_bulk, median.drain),
-            (2.0, 8.0, 5.0)
-        );
+        Ok((floor, ours, cost))
+    }
+
+    async fn steady(&self) -> Result<Vec<Steady>> {
+        let mut steady = Vec::new();
+        for rate in &self.arguments.rate {
+            steady.push(bench::steady(&self.queue, *rate, self.arguments.seconds, 24).await?);
+        }
+        Ok(steady)
+    }
+
+    async fn pinned(&self, seconds: u64) -> Result<Steady> {
+        let pinned = bench::pin(&self.queue).await?;
+        let steady = bench::steady(&self.queue, 800, seconds, 24).await?;
+        drop(pinned);
+        Ok(steady)
+    }
+
+    async fn history(&self, finished: u64) -> Result<Deep> {
+        let jobs = self.arguments.jobs;
+        let beside = History {
+            finished,
+            scheduled: finished / 5,
+        };
+        let (mut empty, mut deep) = (Vec::new(), Vec::new());
+        for _ in 0..self.arguments.rounds {
+            bench::enqueue_bulk(&self.queue, jobs).await?;
+            empty.push(self.drain(jobs).await?);
+        }
+        eprintln!("codex-k8s: adding {finished} finished jobs");
+        bench::fill(&self.queue, beside).await?;
+        for _ in 0..self.arguments.rounds {
+            bench::enqueue_bulk(&self.queue, jobs).await?;
+            deep.push(self.drain(jobs).await?);
+        }
+        let (empty_per_s, deep_per_s) = (middle(empty), middle(deep));
+        Ok(Deep {
+            beside,
+            empty_per_s,
+            deep_per_s,
+            ratio: deep_per_s / empty_per_s,
+            drop_a_day_ms: bench::drop_a_day(&self.queue).await?,
+        })
+    }
+
+    async fn limits(&self) -> Result<Limited> {
+        let jobs = self.arguments.jobs;
+        let (max_running, max_running_per_key) = (1_000, 2);
+        let (mut plain, mut limited) = (Vec::new(), Vec::new());
+        let mut seen = Claimed::default();
+        for _ in 0..self.arguments.rounds {
+            bench::enqueue_bulk(&self.queue, jobs).await?;
+            plain.push(self.drain(jobs).await?);
+            bench::limit(&self.queue, max_running, max_running_per_key).await?;
+            bench::enqueue_keyed(&self.queue, jobs, bench::KEYS).await?;
+            let stop = CancellationToken::new();
+            let watch = tokio::spawn(bench::watch(self.queue.clone(), stop.clone()));
+            limited.push(self.drain(jobs).await?);
+            stop.cancel();
+            seen = seen.and(watch.await??);
+            bench::lift(&self.queue).await?;
+        }
+        let (plain_per_s, limited_per_s) = (middle(plain), middle(limited));
+        Ok(Limited {
+            keys: bench::KEYS,
+            max_running,
+            max_running_per_key,
+            plain_per_s,
+            limited_per_s,
+            ratio: limited_per_s / plain_per_s,
+            seen,
+        })
+    }
+
+    async fn fairness(&self) -> Result<Fairness> {
+        Ok(bench::fairness(&self.queue, 1_000, 1_000_000).await?)
     }
 }

@@ -1,0 +1,71 @@
+//! A deep history and many scheduled jobs, which a claim should not notice.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{KIND, QUEUE};
+use crate::{Error, Queue};
+
+/// What stands in the database beside the measured jobs.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct History {
+    /// Finished jobs.
+    pub finished: u64,
+    /// Jobs whose time has not come.
+    pub scheduled: u64,
+}
+
+/// Adds so many finished and scheduled jobs to the measured queue.
+pub async fn fill(queue: &Queue, history: History) -> Result<(), Error> {
+    let queue_id = queue.names().queue(QUEUE).await?;
+    let kind_id = queue.names().kind(KIND).await?;
+    let statements = [
+        (
+            "insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
+                queue_id, priority, state, args)
+            select nextval('queue.job_id'), now(), now(), $2, 1, 1, 20, $1, 0, 0, '{\"at\": 0}'
+            from generate_series(1, $3)",
+            history.finished,
+        ),
+        (
+            "insert into queue.job (run_at, kind_id, queue_id, args)
+            select now() + interval '1 day' + n * interval '1 millisecond', $2, $1, '{\"at\": 0}'
+            from generate_series(1, $3) as n",
+            history.scheduled,
+        ),
+    ];
+    for (statement, rows) in statements {
+        sqlx::query(statement)
+            .bind(queue_id)
+            .bind(kind_id)
+            .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+            .execute(queue.pool())
+            .await?;
+    }
+    sqlx::query("vacuum analyze queue.job")
+        .execute(queue.pool())
+        .await?;
+    sqlx::query("analyze queue.history").execute(queue.pool()).await?;
+    Ok(())
+}
+
+/// Drops the fullest partition of the history as its retention would, and says in how many milliseconds; with
+/// it, the scheduled jobs of [`fill`] are deleted.
+pub async fn drop_a_day(queue: &Queue) -> Result<f64, Error> {
+    let fullest: String = sqlx::query_scalar(
+        "select inhrelid::regclass::text from pg_inherits
+        where inhparent = 'queue.history'::regclass order by pg_relation_size(inhrelid) desc limit 1",
+    )
+    .fetch_one(queue.pool())
+    .await?;
+    let start = Instant::now();
+    sqlx::query(sqlx::AssertSqlSafe(format!("drop table {fullest}")))
+        .execute(queue.pool())
+        .await?;
+    let took_ms = start.elapsed().as_secs_f64() * 1_000.0;
+    sqlx::query("delete from queue.job where seq is null")
+        .execute(queue.pool())
+        .await?;
+    Ok(took_ms)
+}
