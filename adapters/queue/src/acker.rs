@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::finish::{self, Ack};
 use crate::outcome::Finish;
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 
 /// The most ends in one statement.
 const GROUP: usize = 5_000;
@@ -20,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(3);
 const HELD: Duration = Duration::from_millis(20);
 
 pub(crate) struct Acker {
-    pub(crate) pool: PgPool,
+    pub(crate) sessions: Sessions,
     pub(crate) worker_id: i32,
     pub(crate) acks: mpsc::UnboundedReceiver<Ack>,
 }
@@ -29,7 +28,7 @@ impl Acker {
     /// Runs until every sender is gone and everything is written, or until `give_up`: what isn't written
     /// then loses its lease and is run again.
     pub(crate) async fn run(mut self, give_up: CancellationToken) {
-        let mut session = Session::new(&self.pool, "codex-k8s queue acker");
+        let mut session = Session::new(&self.sessions, "codex-k8s queue acker");
         let mut group = Vec::new();
         loop {
             if group.is_empty() {
@@ -69,9 +68,14 @@ impl Acker {
         give_up: &CancellationToken,
     ) -> bool {
         loop {
+            // Where a failure undoes what was written before it, that has to be written again.
+            let undone = self.sessions.is_pooled().then(|| group.clone());
             let written = session
                 .run(async |conn| finish::write(conn, self.worker_id, group).await)
                 .await;
+            if let (Err(_), Some(undone)) = (&written, undone) {
+                *group = undone;
+            }
             let pause = match written {
                 Ok(refused) => {
                     metrics::counter!("codex_k8s_queue_stale_acks_total").increment(refused as u64);

@@ -38,8 +38,13 @@ pub(crate) struct Numbered {
 type Drawn = (i64, i64, Option<i64>, i64);
 
 /// Inserts the jobs, none of which has a unique key, and returns their identifiers in order.
-pub(crate) async fn insert(conn: &mut PgConnection, jobs: &[Numbered]) -> Result<Vec<i64>, Error> {
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    jobs: &[Numbered],
+    named: bool,
+) -> Result<Vec<i64>, Error> {
     let drawn: Vec<Drawn> = sqlx::query_as(DRAW)
+        .persistent(named)
         .bind(
             jobs.iter()
                 .map(|numbered| &numbered.job.tenant)

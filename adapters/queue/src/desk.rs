@@ -169,7 +169,7 @@ where true";
 impl Queue {
     /// One job with its failed attempts, oldest first.
     pub async fn get(&self, id: i64) -> Result<Option<(JobRow, Vec<Attempt>)>, Error> {
-        let mut conn = self.pool().acquire().await?;
+        let mut conn = self.own_unit().await?;
         let Some(row) = find(&mut conn, id).await? else {
             return Ok(None);
         };
@@ -179,7 +179,8 @@ impl Queue {
             from queue.attempt as attempt left join queue.worker as worker on worker.id = attempt.worker_id
             where attempt.job_id = $1 order by attempt.at, attempt.attempt",
         );
-        let attempts = attempts.bind(id).fetch_all(&mut *conn).await?;
+        let attempts = attempts.persistent(false).bind(id).fetch_all(&mut *conn).await?;
+        conn.end().await?;
         Ok(Some((row, attempts)))
     }
 }
@@ -194,5 +195,9 @@ async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<JobRow>, Error>
     query.push(" and job.id = ").push_bind(id);
     // A job that was run again stands in both: the unfinished one comes first.
     query.push(" order by finished_at desc nulls first limit 1");
-    Ok(query.build_query_as().fetch_optional(conn).await?)
+    Ok(query
+        .build_query_as()
+        .persistent(false)
+        .fetch_optional(conn)
+        .await?)
 }

@@ -40,6 +40,7 @@ pub(crate) struct Shared<C> {
     pub(crate) kinds: HashMap<i32, Kind<C>>,
     pub(crate) running: Arc<Running>,
     pub(crate) worker_id: i32,
+    pub(crate) named: bool,
 }
 
 impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
@@ -77,7 +78,7 @@ impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
                 keyed,
                 settled,
                 finish,
-                _attempt: Some(Begun::new(id, control, &shared.running)),
+                _attempt: Some(Arc::new(Begun::new(id, control, &shared.running))),
                 _held: held,
             });
             slots.release();
@@ -133,6 +134,7 @@ async fn attempt<C: Clone>(shared: &Shared<C>, claimed: Claimed, control: &Arc<C
         epoch: claimed.epoch,
         worker_id: shared.worker_id,
         control: Arc::clone(control),
+        named: shared.named,
     };
     let job = Job {
         id: claimed.id,

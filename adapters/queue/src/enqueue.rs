@@ -78,8 +78,10 @@ impl Queue {
         if job.is_in_lane() {
             self.names().lanes_of(queue_id).await?;
         }
+        let mut unit = self.unit(conn).await?;
         let statement = if job.unique.is_some() { UPSERT } else { INSERT };
         let mut query = sqlx::query(statement)
+            .persistent(self.named())
             .bind(queue_id)
             .bind(kind_id)
             .bind(job.priority)
@@ -94,7 +96,8 @@ impl Queue {
             .bind(job.key)
             .bind(job.delay.is_zero() && self.may_wake(queue_id));
         let Some((key, on_conflict)) = job.unique else {
-            let row = query.fetch_one(conn).await?;
+            let row = query.fetch_one(&mut *unit).await?;
+            unit.end().await?;
             return Ok(Enqueued {
                 id: row.try_get(0)?,
                 verdict: Verdict::Inserted,
@@ -106,7 +109,8 @@ impl Queue {
             OnConflict::Hasten => 2,
         };
         query = query.bind(key).bind(mode);
-        let row = query.fetch_one(conn).await?;
+        let row = query.fetch_one(&mut *unit).await?;
+        unit.end().await?;
         let verdict = match (row.try_get(1)?, on_conflict) {
             (true, _) => Verdict::Inserted,
             (false, OnConflict::Keep) => Verdict::Kept,
@@ -125,6 +129,8 @@ impl Queue {
         conn: &mut PgConnection,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>, Error> {
+        let mut unit = self.unit(conn).await?;
+        let conn: &mut PgConnection = &mut unit;
         let mut answers = vec![None; jobs.len()];
         let (mut places, mut plain) = (Vec::new(), Vec::new());
         for (place, job) in jobs.into_iter().enumerate() {
@@ -136,7 +142,10 @@ impl Queue {
             }
         }
         if !plain.is_empty() {
-            for (place, id) in places.into_iter().zip(bulk::insert(&mut *conn, &plain).await?) {
+            for (place, id) in places
+                .into_iter()
+                .zip(bulk::insert(&mut *conn, &plain, self.named()).await?)
+            {
                 answers[place] = Some(Enqueued {
                     id,
                     verdict: Verdict::Inserted,
@@ -153,6 +162,7 @@ impl Queue {
                 }
             }
         }
+        unit.end().await?;
         answers
             .into_iter()
             .map(|answer| {

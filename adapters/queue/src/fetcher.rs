@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::gate::{Gate, Room, Settings};
 use crate::lanes::Lanes;
 use crate::line::Line;
 use crate::running::Running;
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 use crate::tally::Tally;
 
 /// The first look after a claim that found something; doubles while nothing is found.
@@ -57,7 +57,7 @@ impl Slots {
 }
 
 pub(crate) struct Fetcher {
-    pub(crate) pool: PgPool,
+    pub(crate) sessions: Sessions,
     pub(crate) who: Claimer,
     pub(crate) queue: String,
     pub(crate) slots: Arc<Slots>,
@@ -184,7 +184,7 @@ impl Known {
 impl Fetcher {
     /// Runs until `shutdown`; then no claim is under way any more and the backend's channel closes.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let mut session = Session::new(&self.pool, "codex-k8s queue fetcher");
+        let mut session = Session::new(&self.sessions, "codex-k8s queue fetcher");
         let mut known = Known::new(&self.wake);
         let mut wait = FIRST_LOOK;
         let mut flowing = false;

@@ -13,7 +13,7 @@ use crate::running::Begun;
 use crate::tally::Held;
 
 /// One attempt's end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ack {
     pub(crate) id: i64,
     pub(crate) epoch: i32,
@@ -23,7 +23,7 @@ pub(crate) struct Ack {
     pub(crate) settled: bool,
     pub(crate) finish: Finish,
     /// The attempt counts as running until its end is written.
-    pub(crate) _attempt: Option<Begun>,
+    pub(crate) _attempt: Option<Arc<Begun>>,
     /// And against its limits.
     pub(crate) _held: Option<Arc<Held>>,
 }
@@ -283,7 +283,7 @@ async fn settle_rest(
     let mut rerun = HashSet::new();
     for ack in acks.iter() {
         let noted = standing.get(&(ack.id, ack.epoch)) == Some(&true) && end_of(&ack.finish).is_some();
-        if noted && end_and_rerun(conn, END_AND_RERUN_UNLESS_HELD, worker_id, ack).await? {
+        if noted && end_and_rerun(conn, END_AND_RERUN_UNLESS_HELD, worker_id, ack, true).await? {
             rerun.insert(ack.id);
         }
     }
@@ -312,11 +312,13 @@ async fn end_and_rerun(
     statement: &'static str,
     worker_id: i32,
     ack: &Ack,
+    named: bool,
 ) -> Result<bool, sqlx::Error> {
     let Some((state, reason, result)) = end_of(&ack.finish) else {
         return Ok(false);
     };
     let query = sqlx::query(statement)
+        .persistent(named)
         .bind(ack.id)
         .bind(ack.epoch)
         .bind(worker_id);
@@ -330,8 +332,10 @@ pub(crate) async fn complete_one(
     worker_id: i32,
     id: i64,
     epoch: i32,
+    named: bool,
 ) -> Result<bool, sqlx::Error> {
     let query = sqlx::query(COMPLETE)
+        .persistent(named)
         .bind(vec![id])
         .bind(vec![epoch])
         .bind(worker_id);
@@ -347,5 +351,5 @@ pub(crate) async fn complete_one(
         _attempt: None,
         _held: None,
     };
-    end_and_rerun(conn, END_AND_RERUN, worker_id, &ack).await
+    end_and_rerun(conn, END_AND_RERUN, worker_id, &ack, named).await
 }

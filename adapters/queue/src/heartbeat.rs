@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::running::{Running, Stop};
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 
 const REGISTER: &str = "
 insert into queue.worker (name, queues, kinds, concurrency, lease_ms) values ($1, $2, $3, $4, $5) returning id";
@@ -64,17 +64,22 @@ pub(crate) async fn register(
     concurrency: i32,
     lease: Duration,
 ) -> Result<i32, sqlx::Error> {
+    // One transaction and no named statement: there may be a pooler in between.
+    let mut tx = pool.begin().await?;
     let query = sqlx::query_scalar(REGISTER)
+        .persistent(false)
         .bind(name)
         .bind(queues)
         .bind(kinds)
         .bind(concurrency)
         .bind(i32::try_from(lease.as_millis()).unwrap_or(i32::MAX));
-    query.fetch_one(pool).await
+    let worker_id = query.fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(worker_id)
 }
 
 pub(crate) struct Heartbeat {
-    pub(crate) pool: PgPool,
+    pub(crate) sessions: Sessions,
     pub(crate) worker_id: i32,
     pub(crate) every: Duration,
     pub(crate) running: Arc<Running>,
@@ -87,7 +92,7 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     /// Beats until `stop`, then signs the worker off.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut session = Session::new(&self.pool, "codex-k8s queue heartbeat");
+        let mut session = Session::new(&self.sessions, "codex-k8s queue heartbeat");
         loop {
             let wait = match self.beat(&mut session).await {
                 Ok(()) => {

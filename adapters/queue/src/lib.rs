@@ -46,6 +46,7 @@ mod rescue;
 mod running;
 mod session;
 mod tally;
+mod unit;
 mod wake;
 mod worker;
 

@@ -80,11 +80,13 @@ impl Queue {
         }
         let (period, key_period) = (period_ms(limits.rate)?, period_ms(limits.rate_per_key)?);
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query(
             "update queue.queue set max_running = $2, max_running_per_key = $3, rate = $4, rate_period_ms = $5,
                 key_rate = $6, key_rate_period_ms = $7
             where id = $1",
         )
+        .persistent(false)
         .bind(queue_id)
         .bind(limits.max_running)
         .bind(limits.max_running_per_key)
@@ -92,21 +94,25 @@ impl Queue {
         .bind(period)
         .bind(limits.rate_per_key.map(|rate| rate.jobs))
         .bind(key_period)
-        .execute(conn)
+        .execute(&mut *unit)
         .await?;
+        unit.end().await?;
         Ok(())
     }
 
     /// The queue's limits.
     pub async fn limits(&self, conn: &mut PgConnection, queue: &str) -> Result<Limits, Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         let row: LimitsRow = sqlx::query_as(
             "select max_running, max_running_per_key, rate, rate_period_ms, key_rate, key_rate_period_ms
             from queue.queue where id = $1",
         )
+        .persistent(false)
         .bind(queue_id)
-        .fetch_one(conn)
+        .fetch_one(&mut *unit)
         .await?;
+        unit.end().await?;
         Ok(Limits {
             max_running: row.0,
             max_running_per_key: row.1,
@@ -118,43 +124,56 @@ impl Queue {
     /// Starts no more jobs of this queue; what runs goes on. Holds for claims made after the commit.
     pub async fn pause(&self, conn: &mut PgConnection, queue: &str) -> Result<(), Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query(
             "update queue.queue set paused_at = coalesce(paused_at, clock_timestamp()) where id = $1",
         )
+        .persistent(false)
         .bind(queue_id)
-        .execute(conn)
+        .execute(&mut *unit)
         .await?;
+        unit.end().await?;
         Ok(())
     }
 
     /// Ends [`Queue::pause`].
     pub async fn resume(&self, conn: &mut PgConnection, queue: &str) -> Result<(), Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query("update queue.queue set paused_at = null where id = $1")
+            .persistent(false)
             .bind(queue_id)
-            .execute(&mut *conn)
+            .execute(&mut *unit)
             .await?;
-        self.hurry(conn, queue_id).await
+        self.hurry(&mut unit, queue_id).await?;
+        unit.end().await?;
+        Ok(())
     }
 
     /// Starts no more jobs of this kind, in any queue. Those that are ready are put aside by the workers'
     /// maintenance, so that claims needn't step over them.
     pub async fn pause_kind(&self, conn: &mut PgConnection, kind: &str) -> Result<(), Error> {
         let kind_id = self.names().kind(kind).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query("update queue.kind set paused_at = coalesce(paused_at, clock_timestamp()) where id = $1")
+            .persistent(false)
             .bind(kind_id)
-            .execute(conn)
+            .execute(&mut *unit)
             .await?;
+        unit.end().await?;
         Ok(())
     }
 
     /// Ends [`Queue::pause_kind`]; jobs put aside come back within a second, in their places.
     pub async fn resume_kind(&self, conn: &mut PgConnection, kind: &str) -> Result<(), Error> {
         let kind_id = self.names().kind(kind).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query("update queue.kind set paused_at = null where id = $1")
+            .persistent(false)
             .bind(kind_id)
-            .execute(conn)
+            .execute(&mut *unit)
             .await?;
+        unit.end().await?;
         Ok(())
     }
 
@@ -166,13 +185,16 @@ impl Queue {
         tenant: &str,
     ) -> Result<(), Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query(
             "insert into queue.paused_tenant (queue_id, tenant) values ($1, $2) on conflict do nothing",
         )
+        .persistent(false)
         .bind(queue_id)
         .bind(tenant)
-        .execute(conn)
+        .execute(&mut *unit)
         .await?;
+        unit.end().await?;
         Ok(())
     }
 
@@ -184,12 +206,16 @@ impl Queue {
         tenant: &str,
     ) -> Result<(), Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.unit(conn).await?;
         sqlx::query("delete from queue.paused_tenant where queue_id = $1 and tenant = $2")
+            .persistent(false)
             .bind(queue_id)
             .bind(tenant)
-            .execute(&mut *conn)
+            .execute(&mut *unit)
             .await?;
-        self.hurry(conn, queue_id).await
+        self.hurry(&mut unit, queue_id).await?;
+        unit.end().await?;
+        Ok(())
     }
 
     async fn hurry(&self, conn: &mut PgConnection, queue_id: i16) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::forget_audit;
@@ -12,7 +12,7 @@ use crate::heartbeat::Contact;
 use crate::orphans::Orphans;
 use crate::rescue;
 use crate::running::Running;
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 use crate::wake::Wakes;
 
 /// How often due jobs are looked for.
@@ -38,7 +38,7 @@ promoted as (
 select queue_id, count(*) from promoted group by queue_id";
 
 pub(crate) struct Maintenance {
-    pub(crate) pool: PgPool,
+    pub(crate) sessions: Sessions,
     pub(crate) keep_days: i32,
     pub(crate) notify: bool,
     pub(crate) contact: Arc<Contact>,
@@ -62,7 +62,7 @@ select queue_id, count(*) from unparked group by queue_id";
 impl Maintenance {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut orphans = Orphans::new(self.worker_id, &self.running);
-        let mut session = Session::new(&self.pool, "codex-k8s queue maintenance");
+        let mut session = Session::new(&self.sessions, "codex-k8s queue maintenance");
         let mut rescued: Option<Instant> = None;
         let mut tidied: Option<Instant> = None;
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);

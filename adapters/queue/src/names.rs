@@ -52,10 +52,13 @@ impl Names {
             )));
         }
         let mut conn = self.connect().await?;
+        let mut tx = conn.begin().await?;
         let id = sqlx::query_scalar("select queue.queue_id($1)")
+            .persistent(false)
             .bind(name)
-            .fetch_one(&mut conn)
+            .fetch_one(&mut *tx)
             .await?;
+        tx.commit().await?;
         conn.close().await?;
         self.queues
             .write()
@@ -80,10 +83,13 @@ impl Names {
             )));
         }
         let mut conn = self.connect().await?;
+        let mut tx = conn.begin().await?;
         let id = sqlx::query_scalar("select queue.kind_id($1)")
+            .persistent(false)
             .bind(name)
-            .fetch_one(&mut conn)
+            .fetch_one(&mut *tx)
             .await?;
+        tx.commit().await?;
         conn.close().await?;
         self.kinds
             .write()
@@ -103,10 +109,13 @@ impl Names {
             return Ok(());
         }
         let mut conn = self.connect().await?;
+        let mut tx = conn.begin().await?;
         sqlx::query("update queue.queue set laned = true where id = $1 and not laned")
+            .persistent(false)
             .bind(queue_id)
-            .execute(&mut conn)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         conn.close().await?;
         self.laned
             .write()

@@ -40,6 +40,8 @@ pub(crate) struct Lease {
     pub(crate) epoch: i32,
     pub(crate) worker_id: i32,
     pub(crate) control: Arc<Control>,
+    /// Prepared statements may have names: no pooler in between.
+    pub(crate) named: bool,
 }
 
 impl<A> Job<A> {
@@ -58,6 +60,7 @@ impl<A> Job<A> {
                 epoch: -1,
                 worker_id: -1,
                 control: Arc::default(),
+                named: true,
             },
         }
     }
@@ -73,7 +76,7 @@ impl<A> Job<A> {
     /// [`Outcome::Done`] after the commit.
     pub async fn complete_in(&self, conn: &mut PgConnection) -> Result<(), Error> {
         let lease = &self.lease;
-        if finish::complete_one(conn, lease.worker_id, lease.id, lease.epoch).await? {
+        if finish::complete_one(conn, lease.worker_id, lease.id, lease.epoch, lease.named).await? {
             lease.control.settle();
             return Ok(());
         }

@@ -117,7 +117,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         let give_up = CancellationToken::new();
         let acker = tokio::spawn(
             Acker {
-                pool: queue.pool().clone(),
+                sessions: queue.sessions(),
                 worker_id,
                 acks,
             }
@@ -128,6 +128,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             kinds,
             running: Arc::clone(&running),
             worker_id,
+            named: queue.named(),
         });
 
         let mut serving = JoinSet::new();
@@ -135,7 +136,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             let slots = Arc::new(Slots::new((*concurrency).max(1)));
             let (claimed_sender, claimed) = mpsc::unbounded_channel();
             let fetcher = Fetcher {
-                pool: queue.pool().clone(),
+                sessions: queue.sessions(),
                 who: Claimer {
                     worker_id,
                     queue_id,
@@ -220,7 +221,7 @@ impl Keepers {
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let contact = Arc::new(Contact::default());
         let beat = Heartbeat {
-            pool: queue.pool().clone(),
+            sessions: queue.sessions(),
             worker_id,
             every: (options.lease / 10).max(Duration::from_millis(100)),
             running: Arc::clone(running),
@@ -231,7 +232,7 @@ impl Keepers {
         tasks.spawn(beat.run(stop.clone()));
         let notify = queue.wake_mode() == Wake::Notify;
         let maintenance = Maintenance {
-            pool: queue.pool().clone(),
+            sessions: queue.sessions(),
             keep_days: options.keep_days,
             notify,
             contact,

@@ -13,6 +13,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::pooler::{self, Pooler};
+
 /// The queue that tests use unless they need several.
 pub(crate) const QUEUE: &str = "test";
 /// The kind that tests use unless they need several.
@@ -23,8 +25,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A database with a queue in it.
 pub(crate) struct Stage {
     pub(crate) queue: Queue,
+    /// To the server itself, for looking on; the queue's own pool may go through a pooler.
     pub(crate) pool: PgPool,
     pub(crate) url: String,
+    _pooler: Option<Pooler>,
     _database: Option<TestDatabase>,
 }
 
@@ -44,36 +48,62 @@ impl Stage {
         Self::build(url.to_owned(), Wake::Notify, 24, None).await
     }
 
+    /// With a pooler in transaction mode in between; `None` where there is none on this machine.
+    pub(crate) async fn behind_pooler() -> Option<Self> {
+        let database = TestDatabase::create().await;
+        let url = database.url().to_owned();
+        let pooler = Pooler::start(&url).await?;
+        Some(Self::through(pooler, url, 12, Some(database)).await)
+    }
+
     async fn build(url: String, wake: Wake, connections: u32, database: Option<TestDatabase>) -> Self {
+        if pooler::is_wanted()
+            && let Some(pooler) = Pooler::start(&url).await
+        {
+            return Self::through(pooler, url, connections, database).await;
+        }
         let pool = pool(&url, connections).await;
         queue::migrate(&pool).await.unwrap();
         Self {
             queue: Queue::with_wake(pool.clone(), wake),
             pool,
             url,
+            _pooler: None,
+            _database: database,
+        }
+    }
+
+    async fn through(pooler: Pooler, url: String, connections: u32, database: Option<TestDatabase>) -> Self {
+        let pooled = pooler.pool(connections).await;
+        queue::migrate(&pooled).await.unwrap();
+        Self {
+            queue: Queue::with_wake(pooled, Wake::Poll),
+            pool: pool(&url, connections).await,
+            url,
+            _pooler: Some(pooler),
             _database: database,
         }
     }
 
     pub(crate) async fn enqueue(&self, job: NewJob) -> i64 {
-        let mut conn = self.pool.acquire().await.unwrap();
+        let mut conn = self.queue.pool().acquire().await.unwrap();
         self.queue.enqueue(&mut conn, job).await.unwrap().id
     }
 
     pub(crate) async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Vec<i64> {
-        let mut conn = self.pool.acquire().await.unwrap();
+        let mut conn = self.queue.pool().acquire().await.unwrap();
         let answers = self.queue.enqueue_many(&mut conn, jobs).await.unwrap();
         answers.into_iter().map(|answer| answer.id).collect()
     }
 
     pub(crate) async fn cancel(&self, id: i64) -> Action {
-        let mut conn = self.pool.acquire().await.unwrap();
+        let mut conn = self.queue.pool().acquire().await.unwrap();
         let by = By::new("ann").because("nobody wants it");
         self.queue.cancel(&mut conn, id, &by).await.unwrap()
     }
 
     pub(crate) async fn retry(&self, id: i64) -> Result<Action, Error> {
-        let mut conn = self.pool.acquire().await.unwrap();
+        let mut conn = self.queue.pool().acquire().await.unwrap();
         self.queue.retry(&mut conn, id, &By::new("ann")).await
     }
 
@@ -239,7 +269,7 @@ impl Probe {
         Self {
             seen: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
-            pool: stage.pool.clone(),
+            pool: stage.queue.pool().clone(),
         }
     }
 

@@ -20,6 +20,8 @@ mod limits;
 mod meter;
 mod operate;
 mod outage;
+mod pooler;
+mod poolers;
 mod retry;
 mod run;
 mod see;

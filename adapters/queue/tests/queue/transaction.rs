@@ -15,6 +15,7 @@ pub(crate) async fn effect(pool: &sqlx::PgPool, job: &Job<Value>) -> Result<(), 
     let failed = |error: sqlx::Error| JobError::retry(error.to_string());
     let mut tx = pool.begin().await.map_err(failed)?;
     sqlx::query("insert into ledger (job_id) values ($1)")
+        .persistent(false)
         .bind(job.id)
         .execute(&mut *tx)
         .await
@@ -78,6 +79,7 @@ async fn a_handler_that_crashes_in_between_leaves_its_effect_exactly_once() {
         if job.args == json!("before the commit") && job.attempt == 1 {
             let mut tx = probe.pool.begin().await.unwrap();
             sqlx::query("insert into ledger (job_id) values ($1)")
+                .persistent(false)
                 .bind(job.id)
                 .execute(&mut *tx)
                 .await
