@@ -10,13 +10,11 @@ use crate::kinds::{github_delivery, issue_comment, run_observe, run_report, run_
 
 /// The kinds that a worker of this version knows.
 pub fn registry() -> Registry<Ctx> {
-    let backoff = Backoff {
-        base: Duration::from_secs(1),
-        max: Duration::from_mins(5),
-    };
+    let backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_mins(5));
     let policy = Policy {
         backoff,
         timeout: Some(Duration::from_mins(1)),
+        ..Policy::default()
     };
     let mut registry = Registry::new();
     registry = add(registry, policy, github_delivery::handle);

@@ -20,7 +20,7 @@ use crate::claim::Claimed;
 use crate::fetcher::Slots;
 use crate::finish::Ack;
 use crate::outcome::Finish;
-use crate::registry::{Job, Kind, Lease};
+use crate::registry::{Job, Lease, Registered};
 use crate::running::{Begun, Control, Running, Stop};
 use crate::{JobError, Outcome};
 
@@ -37,7 +37,7 @@ pub(crate) struct Dispatch<C> {
 /// What all queues of a worker share.
 pub(crate) struct Shared<C> {
     pub(crate) context: C,
-    pub(crate) kinds: HashMap<i32, Kind<C>>,
+    pub(crate) kinds: HashMap<i32, Registered<C>>,
     pub(crate) running: Arc<Running>,
     pub(crate) worker_id: i32,
     pub(crate) named: bool,
@@ -221,7 +221,7 @@ async fn stopped(control: &Control, timeout: Option<Duration>) -> Ended {
 }
 
 fn failed<C>(
-    kind: &Kind<C>,
+    kind: &Registered<C>,
     attempt: i32,
     max_attempts: i32,
     after: Option<Duration>,

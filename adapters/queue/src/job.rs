@@ -137,6 +137,19 @@ impl NewJob {
         {
             return Err(Error::Invalid("a unique key has 1 to 512 bytes".into()));
         }
+        let texts = [&self.correlation_id, &self.traceparent, &self.tenant, &self.key];
+        let mut texts = texts.into_iter().flatten().chain(&self.tags);
+        let key = self.unique.as_ref().map(|(key, _)| key);
+        if texts.any(|text| text.contains('\0')) || key.is_some_and(|key| key.contains('\0')) {
+            return Err(Error::Invalid(
+                "PostgreSQL's texts hold no NUL, and one of the job's has one".into(),
+            ));
+        }
+        if has_nul(&self.args) {
+            return Err(Error::Invalid(
+                "PostgreSQL's JSON holds no NUL, and the job's arguments have one".into(),
+            ));
+        }
         Ok(())
     }
 
@@ -160,5 +173,16 @@ impl NewJob {
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -33,6 +33,7 @@ mod gate;
 mod gauges;
 mod heartbeat;
 mod job;
+mod kind;
 mod lanes;
 mod limits;
 mod line;
@@ -41,6 +42,7 @@ mod migrate;
 mod names;
 mod orphans;
 mod outcome;
+mod policy;
 mod registry;
 mod rescue;
 mod running;
@@ -63,10 +65,12 @@ pub use desk::{
 };
 pub use error::Error;
 pub use job::{Enqueued, NewJob, OnConflict, Verdict};
+pub use kind::Kind;
 pub use limits::{Limits, Rate};
 pub use migrate::migrate;
 pub use outcome::{JobError, Outcome};
-pub use registry::{Backoff, Job, Policy, Registry};
+pub use policy::{Backoff, Policy};
+pub use registry::{Job, Registry};
 pub use worker::{Worker, WorkerOptions};
 
 /// How workers learn of new jobs.

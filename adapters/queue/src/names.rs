@@ -77,9 +77,10 @@ impl Names {
         if let Some(id) = known {
             return Ok(id);
         }
-        if name.is_empty() || name.len() > 128 {
+        if name.is_empty() || name.len() > 128 || name.contains('\0') {
             return Err(Error::Invalid(format!(
-                "`{name}` is no kind: 1 to 128 characters"
+                "`{}` is no kind: 1 to 128 bytes, none of them NUL",
+                name.escape_debug()
             )));
         }
         let mut conn = self.connect().await?;

@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rand::Rng;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::running::Control;
-use crate::{Error, JobError, Outcome, finish};
+use crate::{Error, JobError, Kind, Outcome, Policy, finish};
 
 /// A job in its handler's hands.
 #[derive(Debug)]
@@ -87,65 +85,15 @@ impl<A> Job<A> {
     }
 }
 
-/// How a kind's failures are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// The wait before the next attempt.
-    pub backoff: Backoff,
-    /// How long an attempt may take where the job itself doesn't say; none for no limit.
-    pub timeout: Option<Duration>,
-}
-
-impl Default for Policy {
-    /// Backoff from 1 s to 10 min, five minutes for an attempt.
-    fn default() -> Self {
-        Self {
-            backoff: Backoff::default(),
-            timeout: Some(Duration::from_mins(5)),
-        }
-    }
-}
-
-/// Exponential backoff with full jitter: a random wait between nothing and `base * 2^(attempt - 1)`, at
-/// most `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The ceiling after the first failure.
-    pub base: Duration,
-    /// The ceiling of all ceilings.
-    pub max: Duration,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self {
-            base: Duration::from_secs(1),
-            max: Duration::from_mins(10),
-        }
-    }
-}
-
-impl Backoff {
-    /// The longest wait after this attempt, from 1.
-    pub fn ceiling(&self, attempt: i32) -> Duration {
-        let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(31);
-        self.base.saturating_mul(1 << doublings).min(self.max)
-    }
-
-    pub(crate) fn delay(&self, attempt: i32) -> Duration {
-        self.ceiling(attempt).mul_f64(rand::rng().random_range(0.0..=1.0))
-    }
-}
-
 type Attempt = BoxFuture<'static, Result<Outcome, JobError>>;
 type Start<C> = dyn Fn(C, Job<()>, &str) -> Result<Attempt, serde_json::Error> + Send + Sync;
 
-pub(crate) struct Kind<C> {
+pub(crate) struct Registered<C> {
     pub(crate) policy: Policy,
     start: Box<Start<C>>,
 }
 
-impl<C> Kind<C> {
+impl<C> Registered<C> {
     /// Decodes the arguments and starts the handler.
     pub(crate) fn start(&self, context: C, job: Job<()>, args: &str) -> Result<Attempt, serde_json::Error> {
         (self.start)(context, job, args)
@@ -154,7 +102,7 @@ impl<C> Kind<C> {
 
 /// The kinds that a worker can run. `C` is what every handler gets: the application's context.
 pub struct Registry<C> {
-    kinds: HashMap<&'static str, Kind<C>>,
+    kinds: HashMap<&'static str, Registered<C>>,
 }
 
 impl<C> fmt::Debug for Registry<C> {
@@ -177,7 +125,16 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         Self::default()
     }
 
-    /// Adds a kind: its name, its policy and its handler.
+    /// Adds a kind that is a type of its own.
+    ///
+    /// # Panics
+    /// If a kind of this name is there already.
+    pub fn register<K: Kind<Context = C>>(self) -> Self {
+        self.add(K::NAME, K::policy(), |context, job| K::run(job, context))
+    }
+
+    /// Adds a kind by its name, its policy and its handler: for programs that make kinds in a way of their own.
+    /// [`Registry::register`] is the shorter one.
     ///
     /// # Panics
     /// If the kind is there already: two handlers for one kind is a mistake of the program.
@@ -214,7 +171,7 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         };
         let before = self.kinds.insert(
             kind,
-            Kind {
+            Registered {
                 policy,
                 start: Box::new(start),
             },
@@ -228,31 +185,7 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         self.kinds.keys().copied()
     }
 
-    pub(crate) fn into_kinds(self) -> HashMap<&'static str, Kind<C>> {
+    pub(crate) fn into_kinds(self) -> HashMap<&'static str, Registered<C>> {
         self.kinds
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_up_to_its_ceiling_and_is_jittered() {
-        let backoff = Backoff {
-            base: Duration::from_secs(1),
-            max: Duration::from_mins(1),
-        };
-        for (attempt, ceiling_s) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60), (0, 1)] {
-            assert_eq!(
-                backoff.ceiling(attempt),
-                Duration::from_secs(ceiling_s),
-                "attempt {attempt}"
-            );
-        }
-        let waits: Vec<Duration> = (0..100).map(|_| backoff.delay(5)).collect();
-        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(16)));
-        assert!(waits.iter().any(|wait| *wait < Duration::from_secs(8)));
-        assert!(waits.iter().any(|wait| *wait > Duration::from_secs(8)));
     }
 }

@@ -37,11 +37,9 @@ pub(crate) async fn own_server() -> (Server, String) {
 
 fn registry() -> Registry<PgPool> {
     let policy = Policy {
-        backoff: Backoff {
-            base: Duration::from_millis(20),
-            max: Duration::from_millis(500),
-        },
+        backoff: Backoff::exponential(Duration::from_millis(20), Duration::from_millis(500)),
         timeout: None,
+        ..Policy::default()
     };
     Registry::new().add(KIND, policy, |pool: PgPool, job: Job<Value>| async move {
         effect(&pool, &job).await?;

@@ -21,11 +21,9 @@ fn stubborn(policy: Policy) -> Registry<Probe> {
 
 fn quick() -> Policy {
     Policy {
-        backoff: Backoff {
-            base: Duration::from_millis(5),
-            max: Duration::from_millis(20),
-        },
+        backoff: Backoff::exponential(Duration::from_millis(5), Duration::from_millis(20)),
         timeout: None,
+        ..Policy::default()
     }
 }
 
@@ -54,11 +52,9 @@ async fn a_failed_attempt_shows_its_error_while_the_job_waits() {
     let stage = Stage::new().await;
     let probe = Probe::new(&stage);
     let slow = Policy {
-        backoff: Backoff {
-            base: Duration::from_secs(1_000_000),
-            max: Duration::from_secs(1_000_000),
-        },
+        backoff: Backoff::exponential(Duration::from_secs(1_000_000), Duration::from_secs(1_000_000)),
         timeout: None,
+        ..Policy::default()
     };
     let id = stage.enqueue(job(json!(0))).await;
     let worker = stage.start(stubborn(slow), probe.clone(), options("w", 2));
@@ -75,11 +71,9 @@ async fn a_retry_waits_a_random_time_below_the_backoffs_ceiling() {
     let stage = Stage::new().await;
     let probe = Probe::new(&stage);
     let policy = Policy {
-        backoff: Backoff {
-            base: Duration::from_secs(10_000),
-            max: Duration::from_secs(20_000),
-        },
+        backoff: Backoff::exponential(Duration::from_secs(10_000), Duration::from_secs(20_000)),
         timeout: None,
+        ..Policy::default()
     };
     stage
         .enqueue_many((0..100).map(|n| job(json!(n))).collect())

@@ -28,11 +28,9 @@ pub(crate) async fn effect(pool: &sqlx::PgPool, job: &Job<Value>) -> Result<(), 
 
 fn quick() -> Policy {
     Policy {
-        backoff: Backoff {
-            base: Duration::from_millis(5),
-            max: Duration::from_millis(20),
-        },
+        backoff: Backoff::exponential(Duration::from_millis(5), Duration::from_millis(20)),
         timeout: None,
+        ..Policy::default()
     }
 }
 
