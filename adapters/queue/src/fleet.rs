@@ -16,13 +16,20 @@ impl Queue {
             "update queue.worker set draining_at = coalesce(draining_at, clock_timestamp())
             where name = $1 and stopped_at is null",
         );
-        let asked = asked.bind(name).execute(self.pool()).await?.rows_affected();
+        let mut unit = self.own_unit().await?;
+        let asked = asked
+            .persistent(false)
+            .bind(name)
+            .execute(&mut *unit)
+            .await?
+            .rows_affected();
         if asked > 0 && self.wake_mode() == Wake::Notify {
             sqlx::query("select pg_notify($1, 'drain')")
                 .bind(wake::CHANNEL)
-                .execute(self.pool())
+                .execute(&mut *unit)
                 .await?;
         }
+        unit.end().await?;
         Ok(asked)
     }
 
@@ -33,7 +40,9 @@ impl Queue {
             "select count(*) from queue.worker
             where name = $1 and stopped_at is null and draining_at is not null",
         );
-        let count: i64 = count.bind(name).fetch_one(self.pool()).await?;
+        let mut unit = self.own_unit().await?;
+        let count: i64 = count.persistent(false).bind(name).fetch_one(&mut *unit).await?;
+        unit.end().await?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
@@ -45,6 +54,7 @@ impl Queue {
     pub async fn worker_gone(&self, name: &str, started_before: DateTime<Utc>) -> Result<u64, Error> {
         let mut tx = self.pool().begin().await?;
         sqlx::query("select queue.worker_gone($1, $2)")
+            .persistent(false)
             .bind(name)
             .bind(started_before)
             .execute(&mut *tx)

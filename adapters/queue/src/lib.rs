@@ -73,14 +73,28 @@ pub use policy::{Backoff, Policy};
 pub use registry::{Job, Registry};
 pub use worker::{Worker, WorkerOptions};
 
-/// How workers learn of new jobs.
+/// How workers learn of new jobs, and whether a session may be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wake {
-    /// `LISTEN`/`NOTIFY`, with a poll beneath it.
+    /// `LISTEN`/`NOTIFY`, with a poll beneath it: for connections to the server itself, or through a pooler in
+    /// session mode.
     #[default]
     Notify,
-    /// Polling alone, for a pooler in transaction mode.
+    /// Polling alone, every [`WorkerOptions::poll_interval`] at most: for a pooler in transaction mode, such as
+    /// PgBouncer's `pool_mode = transaction`, which changes sessions underneath. Nothing is then notified, listened
+    /// for, locked or set for a session, and no prepared statement outlives its transaction. Give the pool
+    /// `extra_float_digits(None)`, which such a pooler refuses at the start of a connection.
     Poll,
+}
+
+impl Wake {
+    /// For the line that a worker starts with.
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Notify => "notify, and poll beneath it",
+            Self::Poll => "poll only: it was chosen for a pooler in transaction mode",
+        }
+    }
 }
 
 /// A handle to the queue: cheap to clone, shared by enqueuers, workers and desks.

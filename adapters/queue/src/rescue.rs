@@ -71,7 +71,7 @@ const BURY: &str = concat!(
     )
 );
 
-/// Rescues what dead workers held. Returns the queues that have jobs again, with how many.
+/// Rescues what dead workers held. Its statements are unnamed, since it may run on a connection of the pool. Returns the queues that have jobs again, with how many.
 pub(crate) async fn rescue(
     conn: &mut PgConnection,
     in_contact_for: Duration,
@@ -79,8 +79,11 @@ pub(crate) async fn rescue(
     let contact_ms = i64::try_from(in_contact_for.as_millis()).unwrap_or(i64::MAX);
     // Together: a worker must not count as given up while its jobs still stand with it.
     let mut tx = conn.begin().await?;
-    let dead: Vec<(i32, String, bool, bool)> =
-        sqlx::query_as(DEAD).bind(contact_ms).fetch_all(&mut *tx).await?;
+    let dead: Vec<(i32, String, bool, bool)> = sqlx::query_as(DEAD)
+        .persistent(false)
+        .bind(contact_ms)
+        .fetch_all(&mut *tx)
+        .await?;
     if dead.is_empty() {
         return Ok(Vec::new());
     }
@@ -91,6 +94,7 @@ pub(crate) async fn rescue(
         .map(|(id, ..)| *id)
         .collect();
     let rescued: Vec<(i64, i16, bool)> = sqlx::query_as(RESCUE)
+        .persistent(false)
         .bind(ids)
         .bind(silent)
         .bind(SUSPECTED)
@@ -103,7 +107,11 @@ pub(crate) async fn rescue(
         .map(|(id, ..)| *id)
         .collect();
     if !poison.is_empty() {
-        sqlx::query(BURY).bind(&poison).execute(&mut *tx).await?;
+        sqlx::query(BURY)
+            .persistent(false)
+            .bind(&poison)
+            .execute(&mut *tx)
+            .await?;
     }
     tx.commit().await?;
     for (id, name, first, silent) in dead {

@@ -107,7 +107,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         )
         .await?;
         tracing::info!(worker.id = worker_id, worker.name = options.name, queues = ?options.queues,
-            wake = ?queue.wake_mode(), "worker started");
+            wake = queue.wake_mode().describe(), "worker started");
 
         let running = Arc::new(Running::default());
         let wakes = Arc::new(Wakes::new(&queue_ids));

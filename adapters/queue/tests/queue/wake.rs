@@ -8,6 +8,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 
 use crate::harness::{KIND, QUEUE, Stage, job, options};
+use crate::pooler;
 
 type Starts = mpsc::UnboundedSender<Instant>;
 
@@ -45,6 +46,9 @@ async fn fall_asleep() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_worker_starts_a_job_within_fifty_milliseconds() {
+    if pooler::skips("it is about NOTIFY") {
+        return;
+    }
     let stage = Stage::new().await;
     let (starts, mut started) = mpsc::unbounded_channel();
     let worker = stage.start(reporting(), starts, sleepy());
@@ -61,6 +65,9 @@ async fn an_idle_worker_starts_a_job_within_fifty_milliseconds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_due_job_wakes_the_worker() {
+    if pooler::skips("it is about NOTIFY") {
+        return;
+    }
     let stage = Stage::new().await;
     let (starts, mut started) = mpsc::unbounded_channel();
     let worker = stage.start(reporting(), starts, sleepy());
@@ -78,6 +85,9 @@ async fn a_due_job_wakes_the_worker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_inserts_notifies_at_most_once_in_ten_milliseconds() {
+    if pooler::skips("it is about NOTIFY") {
+        return;
+    }
     let stage = Stage::new().await;
     stage.enqueue(job(json!(0))).await;
     let mut listener = PgListener::connect(&stage.url).await.unwrap();
@@ -172,6 +182,9 @@ async fn a_poll_only_queue_works_and_never_notifies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_listener_comes_back() {
+    if pooler::skips("it is about NOTIFY") {
+        return;
+    }
     let stage = Stage::new().await;
     let (starts, mut started) = mpsc::unbounded_channel();
     let worker = stage.start(reporting(), starts, sleepy());
