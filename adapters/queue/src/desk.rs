@@ -178,7 +178,7 @@ impl Queue {
                 attempt.error
             from queue.attempt as attempt left join queue.worker as worker on worker.id = attempt.worker_id
             where attempt.job_id = $1 order by attempt.at, attempt.attempt",
-        );
+        ).persistent(false);
         let attempts = attempts.persistent(false).bind(id).fetch_all(&mut *conn).await?;
         conn.end().await?;
         Ok(Some((row, attempts)))

@@ -43,6 +43,7 @@ async fn read(pool: &PgPool) -> Result<Option<Gauges>, sqlx::Error> {
     };
     let mut tx = tx?;
     sqlx::query("set local statement_timeout = '10s'")
+        .persistent(false)
         .execute(&mut *tx)
         .await?;
     let gauges = read_gauges(&mut tx).await?;

@@ -126,10 +126,8 @@ async fn unit<T>(
     conn: &mut PgConnection,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, sqlx::Error> {
-    let mut begin = String::from("begin");
-    for (setting, value) in SETTINGS {
-        begin.push_str(&format!("; set local {setting} = '{value}'"));
-    }
+    let settings = SETTINGS.map(|(setting, value)| format!("set local {setting} = '{value}'"));
+    let begin = format!("begin; {}", settings.join("; "));
     let mut tx = conn.begin_with(AssertSqlSafe(begin)).await?;
     let done = work(&mut tx).await?;
     tx.clear_cached_statements().await?;

@@ -192,8 +192,11 @@ impl Queue {
 
     /// A number above all jobs there are.
     async fn youngest(&self) -> Result<i64, Error> {
-        let last = sqlx::query_scalar("select last_value + 1 from queue.job_id");
-        Ok(last.fetch_one(self.pool()).await?)
+        let last = sqlx::query_scalar("select last_value + 1 from queue.job_id").persistent(false);
+        let mut unit = self.own_unit().await?;
+        let last = last.fetch_one(&mut *unit).await?;
+        unit.end().await?;
+        Ok(last)
     }
 }
 

@@ -70,11 +70,14 @@ impl Queue {
             query.push(" and id < ").push_bind(before);
         }
         query.push(" order by id desc limit ").push_bind(limit);
-        Ok(query
+        let mut unit = self.own_unit().await?;
+        let entries = query
             .build_query_as()
             .persistent(false)
-            .fetch_all(self.pool())
-            .await?)
+            .fetch_all(&mut *unit)
+            .await?;
+        unit.end().await?;
+        Ok(entries)
     }
 }
 
@@ -92,6 +95,7 @@ pub(super) async fn record(
         "insert into queue.audit (actor, action, detail, job_ids, filter, affected, reason)
         values ($1, $2, $3, $4, $5, $6, $7)",
     )
+    .persistent(false)
     .bind(&by.actor)
     .bind(change.name())
     .bind(change.detail())
@@ -109,7 +113,7 @@ pub(crate) async fn forget(conn: &mut PgConnection) -> Result<bool, sqlx::Error>
     let gone = sqlx::query(
         "delete from queue.audit where id = any (array (
             select id from queue.audit where at < clock_timestamp() - $1 * interval '1 day' order by at limit $2))",
-    )
+    ).persistent(false)
     .bind(KEEP_DAYS)
     .bind(AT_ONCE as i64)
     .execute(conn)

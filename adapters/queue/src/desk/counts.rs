@@ -67,18 +67,24 @@ impl Queue {
     pub async fn counts(&self) -> Result<Vec<QueueCount>, Error> {
         let mut tx = self.pool().begin().await?;
         let size: i64 = sqlx::query_scalar("select pg_relation_size('queue.job')")
+            .persistent(false)
             .fetch_one(&mut *tx)
             .await?;
         if size <= SMALL {
-            return Ok(sqlx::query_as(LIVE).fetch_all(&mut *tx).await?);
+            return Ok(sqlx::query_as(LIVE).persistent(false).fetch_all(&mut *tx).await?);
         }
         bounded(&mut tx).await?;
-        if sqlx::query_scalar(STALE).fetch_one(&mut *tx).await? {
+        if sqlx::query_scalar(STALE)
+            .persistent(false)
+            .fetch_one(&mut *tx)
+            .await?
+        {
             sqlx::query("select queue.refresh_gauges(true)")
+                .persistent(false)
                 .execute(&mut *tx)
                 .await?;
         }
-        let counts = sqlx::query_as(KEPT).fetch_all(&mut *tx).await?;
+        let counts = sqlx::query_as(KEPT).persistent(false).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         Ok(counts)
     }
@@ -89,23 +95,30 @@ impl Queue {
         let count = sqlx::query_scalar(
             "select count(*) from (select from queue.job
                 where queue_id = $1 and seq is not null and claimed_by is null limit $2) as ready",
-        );
-        Ok(count.bind(queue_id).bind(limit).fetch_one(self.pool()).await?)
+        )
+        .persistent(false);
+        let mut unit = self.own_unit().await?;
+        let ready = count.bind(queue_id).bind(limit).fetch_one(&mut *unit).await?;
+        unit.end().await?;
+        Ok(ready)
     }
 }
 
 /// Counts anew if it is time and nobody else does, and reads what was counted last.
 pub(crate) async fn read_gauges(conn: &mut PgConnection) -> Result<Gauges, sqlx::Error> {
     sqlx::query("select queue.refresh_gauges()")
+        .persistent(false)
         .execute(&mut *conn)
         .await?;
     let queues = sqlx::query_as(
         "select queue.name, gauge.ready, gauge.oldest_ready_s
         from queue.gauge as gauge join queue.queue as queue on queue.id = gauge.queue_id",
-    );
+    )
+    .persistent(false);
     Ok(Gauges {
         queues: queues.fetch_all(&mut *conn).await?,
         oldest_snapshot_s: sqlx::query_scalar("select oldest_snapshot_s from queue.gauge_round")
+            .persistent(false)
             .fetch_optional(conn)
             .await?
             .flatten(),

@@ -124,11 +124,15 @@ impl<'a> Search<'a> {
     pub(super) async fn new(conn: &mut PgConnection, filter: &'a Filter) -> Result<Option<Self>, Error> {
         let (mut queue_id, mut kind_id) = (None, None);
         if let Some(name) = &filter.queue {
-            let id = sqlx::query_scalar("select id from queue.queue where name = $1").bind(name);
+            let id = sqlx::query_scalar("select id from queue.queue where name = $1")
+                .persistent(false)
+                .bind(name);
             queue_id = id.fetch_optional(&mut *conn).await?;
         }
         if let Some(name) = &filter.kind {
-            let id = sqlx::query_scalar("select id from queue.kind where name = $1").bind(name);
+            let id = sqlx::query_scalar("select id from queue.kind where name = $1")
+                .persistent(false)
+                .bind(name);
             kind_id = id.fetch_optional(&mut *conn).await?;
         }
         if (filter.queue.is_some() && queue_id.is_none()) || (filter.kind.is_some() && kind_id.is_none()) {

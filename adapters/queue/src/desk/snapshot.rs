@@ -73,10 +73,18 @@ where datname = current_database() and pid <> pg_backend_pid() and query = '<ins
 impl Queue {
     /// Who has the oldest snapshot of this database.
     pub async fn oldest_snapshot(&self) -> Result<SnapshotHolders, Error> {
-        let mut conn = self.pool().acquire().await?;
-        Ok(SnapshotHolders {
-            holders: sqlx::query_as(HOLDERS).fetch_all(&mut *conn).await?,
-            hidden_sessions: sqlx::query_scalar(HIDDEN).fetch_one(&mut *conn).await?,
-        })
+        let mut unit = self.own_unit().await?;
+        let found = SnapshotHolders {
+            holders: sqlx::query_as(HOLDERS)
+                .persistent(false)
+                .fetch_all(&mut *unit)
+                .await?,
+            hidden_sessions: sqlx::query_scalar(HIDDEN)
+                .persistent(false)
+                .fetch_one(&mut *unit)
+                .await?,
+        };
+        unit.end().await?;
+        Ok(found)
     }
 }

@@ -238,6 +238,7 @@ impl Queue {
     ) -> Result<Action, Error> {
         let mut tx = conn.begin().await?;
         sqlx::query("select from queue.job where id = $1 and claimed_by is null for update")
+            .persistent(false)
             .bind(id)
             .execute(&mut *tx)
             .await?;
@@ -277,11 +278,21 @@ impl Queue {
         match change {
             Change::Retry => {
                 for statement in [HASTEN, REVIVE] {
-                    done(sqlx::query_as(statement).bind(ids).fetch_all(&mut *tx).await?);
+                    done(
+                        sqlx::query_as(statement)
+                            .persistent(false)
+                            .bind(ids)
+                            .fetch_all(&mut *tx)
+                            .await?,
+                    );
                 }
                 // The wish to end the last run must not end the next one.
                 let ids: Vec<i64> = answers.keys().copied().collect();
-                sqlx::query(FORGET_REQUESTS).bind(ids).execute(&mut *tx).await?;
+                sqlx::query(FORGET_REQUESTS)
+                    .persistent(false)
+                    .bind(ids)
+                    .execute(&mut *tx)
+                    .await?;
             }
             Change::Cancel => {
                 let reason = by
@@ -289,6 +300,7 @@ impl Queue {
                     .clone()
                     .unwrap_or_else(|| format!("cancelled by {}", by.actor));
                 let ended = sqlx::query_scalar(CANCEL)
+                    .persistent(false)
                     .bind(ids)
                     .bind(reason)
                     .fetch_all(&mut *tx)
@@ -299,13 +311,18 @@ impl Queue {
             Change::Delete => {
                 for statement in [DELETE_WAITING, DELETE_FINISHED] {
                     let gone = sqlx::query_scalar(statement)
+                        .persistent(false)
                         .bind(ids)
                         .fetch_all(&mut *tx)
                         .await?;
                     done(gone.into_iter().map(|id| (id, None)).collect());
                 }
                 let gone: Vec<i64> = answers.keys().copied().collect();
-                sqlx::query(DELETE_ATTEMPTS).bind(gone).execute(&mut *tx).await?;
+                sqlx::query(DELETE_ATTEMPTS)
+                    .persistent(false)
+                    .bind(gone)
+                    .execute(&mut *tx)
+                    .await?;
             }
             Change::Reschedule(when) => {
                 let delay_ms = match when {
@@ -313,11 +330,18 @@ impl Queue {
                     When::Now | When::At(_) => None,
                 };
                 let at = if let When::At(at) = when { Some(*at) } else { None };
-                let query = sqlx::query_as(RESCHEDULE).bind(ids).bind(delay_ms).bind(at);
+                let query = sqlx::query_as(RESCHEDULE)
+                    .persistent(false)
+                    .bind(ids)
+                    .bind(delay_ms)
+                    .bind(at);
                 done(query.fetch_all(&mut *tx).await?);
             }
             Change::Priority(priority) => {
-                let query = sqlx::query_as(PRIORITY).bind(ids).bind(*priority);
+                let query = sqlx::query_as(PRIORITY)
+                    .persistent(false)
+                    .bind(ids)
+                    .bind(*priority);
                 done(query.fetch_all(&mut *tx).await?);
             }
         }
@@ -328,6 +352,7 @@ impl Queue {
         if self.wake_mode() == Wake::Notify {
             for queue_id in awake {
                 sqlx::query("select queue.wake($1)")
+                    .persistent(false)
                     .bind(queue_id)
                     .execute(&mut *tx)
                     .await?;
@@ -343,9 +368,15 @@ impl Queue {
         ids: &[i64],
         answers: &mut HashMap<i64, Answer>,
     ) -> Result<(), Error> {
-        let asked: Vec<i64> = sqlx::query_scalar(REQUEST).bind(ids).fetch_all(&mut *tx).await?;
+        let asked: Vec<i64> = sqlx::query_scalar(REQUEST)
+            .persistent(false)
+            .bind(ids)
+            .fetch_all(&mut *tx)
+            .await?;
         if !asked.is_empty() && self.wake_mode() == Wake::Notify {
-            let notify = sqlx::query("select pg_notify($1, 'cancel')").bind(wake::CHANNEL);
+            let notify = sqlx::query("select pg_notify($1, 'cancel')")
+                .persistent(false)
+                .bind(wake::CHANNEL);
             notify.execute(tx).await?;
         }
         answers.extend(asked.into_iter().map(|id| (id, Answer::Requested)));
@@ -368,7 +399,11 @@ async fn explain(
     if open.is_empty() {
         return Ok(());
     }
-    let states: Vec<(i64, i16, Option<i64>)> = sqlx::query_as(STATES).bind(&open).fetch_all(tx).await?;
+    let states: Vec<(i64, i16, Option<i64>)> = sqlx::query_as(STATES)
+        .persistent(false)
+        .bind(&open)
+        .fetch_all(tx)
+        .await?;
     for (id, number, rival) in states {
         let state = State::from_number(number);
         let answer = match rival {

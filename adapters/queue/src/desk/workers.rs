@@ -40,6 +40,12 @@ from queue.worker as worker where worker.stopped_at is null order by worker.name
 impl Queue {
     /// The workers that live.
     pub async fn workers(&self) -> Result<Vec<LiveWorker>, Error> {
-        Ok(sqlx::query_as(LIVE).fetch_all(self.pool()).await?)
+        let mut unit = self.own_unit().await?;
+        let workers = sqlx::query_as(LIVE)
+            .persistent(false)
+            .fetch_all(&mut *unit)
+            .await?;
+        unit.end().await?;
+        Ok(workers)
     }
 }

@@ -74,10 +74,10 @@ impl Stage {
     }
 
     async fn through(pooler: Pooler, url: String, connections: u32, database: Option<TestDatabase>) -> Self {
-        let pooled = pooler.pool(connections).await;
-        queue::migrate(&pooled).await.unwrap();
+        let clients = pooler.pool(connections).await;
+        queue::migrate(&clients).await.unwrap();
         Self {
-            queue: Queue::with_wake(pooled, Wake::Poll),
+            queue: Queue::with_wake(clients, Wake::Poll),
             pool: pool(&url, connections).await,
             url,
             _pooler: Some(pooler),

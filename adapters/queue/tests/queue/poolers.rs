@@ -61,6 +61,14 @@ async fn jobs_run_behind_a_pooler_in_transaction_mode() {
         stage.reaches(id, State::Completed).await;
     }
     assert_eq!(stage.number("select count(*) from ledger").await, 20);
+    let id = stage.enqueue(job(json!("listen"))).await;
+    stage.reaches(id, State::Running).await;
+    stage.cancel(id).await;
+    stage.reaches(id, State::Cancelled).await;
+    stage.retry(id).await.unwrap();
+    stage.reaches(id, State::Running).await;
+    stage.cancel(id).await;
+    stage.reaches(id, State::Cancelled).await;
     for worker in workers {
         worker.stop().await;
     }
