@@ -28,15 +28,28 @@ pub(crate) struct Ack {
     pub(crate) _held: Option<Arc<Held>>,
 }
 
+/// Moves finished jobs to history, where each stays as long as its queue says when it ends. The queues' days
+/// are looked up once a statement, as an array by the queue's number: a join would cost every row.
 macro_rules! to_history {
     ($from:literal, $state:literal, $reason:literal, $result:literal) => {
         concat!(
             "insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
                 timeout_ms, queue_id, priority, state, unique_key, correlation_id, traceparent, reason, tags,
-                args, tenant, key, result)
+                args, tenant, key, result, expires_on)
             select id, created_at, claimed_at, kind_id, claimed_by, attempt, max_attempts, timeout_ms, queue_id,
-                priority, ", $state, ", unique_key, correlation_id, traceparent, ", $reason, ", tags, args, tenant, key, ",
-            $result, " from ", $from
+                priority, ",
+            $state,
+            ", unique_key, correlation_id, traceparent, ",
+            $reason,
+            ", tags, args, tenant, key, ",
+            $result,
+            ", coalesce((
+                select array_agg((clock_timestamp() at time zone 'utc')::date + retention.keep_days order by n)
+                from generate_series(1, (select max(retention.id)::integer from queue.queue as retention)) as n
+                left join queue.queue as retention on retention.id = n)[queue_id],
+                (clock_timestamp() at time zone 'utc')::date + 30)
+            from ",
+            $from
         )
     };
 }

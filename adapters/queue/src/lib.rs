@@ -3,7 +3,7 @@
 //! It stands alone: nothing here knows the rest of the product. Jobs are enqueued in the caller's own
 //! transaction ([`Queue::enqueue`]), claimed in batches with `FOR UPDATE SKIP LOCKED`, run under a lease
 //! that carries an attempt epoch, and finished by group-committed acknowledgements that move them from the
-//! hot table to a history partitioned by day.
+//! hot table to a history that is dropped day by day.
 //!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`].
 //! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
@@ -45,6 +45,7 @@ mod outcome;
 mod policy;
 mod registry;
 mod rescue;
+mod retention;
 mod running;
 mod session;
 mod tally;

@@ -21,6 +21,8 @@ const DUE: Duration = Duration::from_millis(200);
 const RESCUE: Duration = Duration::from_secs(1);
 /// How often partitions and leftovers are looked after.
 const TIDY: Duration = Duration::from_mins(10);
+/// And when something was in use and had to be left.
+const TIDY_AGAIN: Duration = Duration::from_secs(1);
 /// The most due jobs put in line by one statement.
 const DUE_AT_ONCE: i64 = 1_000;
 /// The most statements that throw old audit entries away at one time.
@@ -39,7 +41,6 @@ select queue_id, count(*) from promoted group by queue_id";
 
 pub(crate) struct Maintenance {
     pub(crate) sessions: Sessions,
-    pub(crate) keep_days: i32,
     pub(crate) notify: bool,
     pub(crate) contact: Arc<Contact>,
     pub(crate) wakes: Arc<Wakes>,
@@ -65,10 +66,11 @@ impl Maintenance {
         let mut session = Session::new(&self.sessions, "codex-k8s queue maintenance");
         let mut rescued: Option<Instant> = None;
         let mut tidied: Option<Instant> = None;
+        let mut tidy_every = TIDY;
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         loop {
             let rescue = is_due(rescued, RESCUE);
-            let tidy = is_due(tidied, TIDY);
+            let tidy = is_due(tidied, tidy_every);
             let round = session.run(async |conn| {
                 let mut more = self.bring(conn, PROMOTE).await?;
                 more |= self.bring(conn, UNPARK).await?;
@@ -80,15 +82,16 @@ impl Maintenance {
                 for queue_id in orphans.give_back(conn).await? {
                     self.wake(conn, queue_id).await?;
                 }
-                if tidy {
-                    more |= self.tidy(conn).await?;
-                }
-                Ok(more)
+                let left = tidy && self.tidy(conn).await?;
+                Ok((more, left))
             });
             let wait = match round.await {
-                Ok(more) => {
+                Ok((more, left)) => {
                     rescued = if rescue { Some(Instant::now()) } else { rescued };
-                    tidied = if tidy { Some(Instant::now()) } else { tidied };
+                    if tidy {
+                        tidied = Some(Instant::now());
+                        tidy_every = if left { TIDY_AGAIN } else { TIDY };
+                    }
                     if more {
                         Duration::ZERO
                     } else {
@@ -132,10 +135,10 @@ impl Maintenance {
         Ok(())
     }
 
+    /// Says whether something is left to do soon: a partition that others were busy with.
     async fn tidy(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        sqlx::query("select queue.maintain_partitions(7, $1)")
-            .bind(self.keep_days)
-            .execute(&mut *conn)
+        let left = sqlx::query_scalar("select is_left from queue.keep_partitions(7)")
+            .fetch_one(&mut *conn)
             .await?;
         sqlx::query(
             "delete from queue.cancel_request as request where not exists (
@@ -143,15 +146,18 @@ impl Maintenance {
         )
         .execute(&mut *conn)
         .await?;
-        sqlx::query("delete from queue.worker where swept and stopped_at < now() - $1 * interval '1 day'")
-            .bind(self.keep_days)
-            .execute(&mut *conn)
-            .await?;
+        // History names workers for as long as it is kept.
+        sqlx::query(
+            "delete from queue.worker where swept and stopped_at
+                < now() - (select coalesce(max(keep_days), 30) + 1 from queue.queue) * interval '1 day'",
+        )
+        .execute(&mut *conn)
+        .await?;
         for _ in 0..AUDIT_ROUNDS {
             if !forget_audit(conn).await? {
                 break;
             }
         }
-        Ok(false)
+        Ok(left)
     }
 }

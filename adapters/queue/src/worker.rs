@@ -37,8 +37,6 @@ pub struct WorkerOptions {
     pub drain_grace: Duration,
     /// The most jobs claimed by one statement.
     pub max_claim: usize,
-    /// How many days of finished jobs are kept.
-    pub keep_days: i32,
 }
 
 impl Default for WorkerOptions {
@@ -50,7 +48,6 @@ impl Default for WorkerOptions {
             poll_interval: Duration::from_millis(500),
             drain_grace: Duration::from_secs(25),
             max_claim: 1_000,
-            keep_days: 30,
         }
     }
 }
@@ -232,8 +229,12 @@ impl Keepers {
         tasks.spawn(beat.run(stop.clone()));
         let notify = queue.wake_mode() == Wake::Notify;
         let maintenance = Maintenance {
+<<<<<<< HEAD
             sessions: queue.sessions(),
             keep_days: options.keep_days,
+=======
+            pool: queue.pool().clone(),
+>>>>>>> 00f7359 (queue: Keep each queue's finished jobs for its own time)
             notify,
             contact,
             wakes: Arc::clone(wakes),
