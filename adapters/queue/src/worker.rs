@@ -229,12 +229,7 @@ impl Keepers {
         tasks.spawn(beat.run(stop.clone()));
         let notify = queue.wake_mode() == Wake::Notify;
         let maintenance = Maintenance {
-<<<<<<< HEAD
             sessions: queue.sessions(),
-            keep_days: options.keep_days,
-=======
-            pool: queue.pool().clone(),
->>>>>>> 00f7359 (queue: Keep each queue's finished jobs for its own time)
             notify,
             contact,
             wakes: Arc::clone(wakes),
