@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::running::{Running, Stop};
@@ -78,6 +78,16 @@ pub(crate) async fn register(
     Ok(worker_id)
 }
 
+/// Whether it had been given up and whether it is asked to drain; nothing if its row is gone.
+pub(crate) async fn beat(
+    conn: &mut PgConnection,
+    worker_id: i32,
+    held: i32,
+) -> Result<Option<(bool, bool)>, sqlx::Error> {
+    let query = sqlx::query_as(BEAT).bind(worker_id).bind(held);
+    query.fetch_optional(conn).await
+}
+
 pub(crate) struct Heartbeat {
     pub(crate) sessions: Sessions,
     pub(crate) worker_id: i32,
@@ -130,11 +140,7 @@ impl Heartbeat {
         let held = i32::try_from(self.running.count()).unwrap_or(i32::MAX);
         let (beaten, cancelled) = session
             .run(async |conn| {
-                let beaten: Option<(bool, bool)> = sqlx::query_as(BEAT)
-                    .bind(self.worker_id)
-                    .bind(held)
-                    .fetch_optional(&mut *conn)
-                    .await?;
+                let beaten = beat(&mut *conn, self.worker_id, held).await?;
                 let cancelled: Vec<i64> = sqlx::query_scalar(CANCELLED)
                     .bind(self.worker_id)
                     .fetch_all(conn)

@@ -39,6 +39,13 @@ mod limits;
 mod line;
 mod maintenance;
 mod migrate;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+mod model;
 mod names;
 mod orphans;
 mod outcome;

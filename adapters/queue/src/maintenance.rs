@@ -24,12 +24,12 @@ const TIDY: Duration = Duration::from_mins(10);
 /// And when something was in use and had to be left.
 const TIDY_AGAIN: Duration = Duration::from_secs(1);
 /// The most due jobs put in line by one statement.
-const DUE_AT_ONCE: i64 = 1_000;
+pub(crate) const DUE_AT_ONCE: i64 = 1_000;
 /// The most statements that throw old audit entries away at one time.
 const AUDIT_ROUNDS: usize = 10;
 
 /// Puts due jobs in line, at the end of it. They keep their time: since then they have been waiting.
-const PROMOTE: &str = "
+pub(crate) const PROMOTE: &str = "
 with due as materialized (
     select ctid from queue.job where seq is null and run_at <= clock_timestamp()
     order by run_at limit $1 for update skip locked),

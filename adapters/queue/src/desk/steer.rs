@@ -134,9 +134,8 @@ with held as materialized (
 update queue.job set seq = nextval('queue.job_seq'), parked = null, run_at = clock_timestamp(), attempt = 0
 where ctid = any (array (select ctid from held)) returning id, queue_id";
 
-/// A key that is taken, by an unfinished job or by another of these, leaves its job where it is. Its epochs go
-/// on far above those of its earlier life (in seconds: nobody claims a job every half second for years), so
-/// that an acknowledgement that comes late fits none of its new leases.
+/// A key that is taken, by an unfinished job or by another of these, leaves its job where it is. Its epochs
+/// begin anywhere: an acknowledgement of an earlier life that comes late must fit none of its new leases.
 const REVIVE: &str = "
 with held as materialized (
     select * from queue.history where id = any($1) and state in (1, 2) for update skip locked),
@@ -144,7 +143,7 @@ back as (
     insert into queue.job (id, seq, run_at, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id,
         priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key)
     select id, nextval('queue.job_seq'), clock_timestamp(),
-        extract(epoch from clock_timestamp() - timestamptz '2026-01-01 00:00:00+00')::integer,
+        (random() * 2000000000)::integer,
         created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id, traceparent, reason, tags, args, tenant, key
     from held order by id
     on conflict do nothing
