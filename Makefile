@@ -9,7 +9,7 @@ PAYLOADS = testkit/payloads/node_modules/.package-lock.json
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help dev test check bench
+.PHONY: help dev test chaos check bench
 
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
@@ -27,6 +27,12 @@ ifeq ($(NEXTEST),yes)
 else
 	$(EXEC) $(CARGO) test --workspace --no-fail-fast $(ARGS)
 endif
+
+chaos: ## Kills, pauses and crashes workers and databases for a quarter of an hour and counts what was lost
+	$(CARGO) build -q -p codex-k8s
+	CODEX_K8S_CHAOS=long $(EXEC) $(CARGO) test -p codex-k8s-queue --lib -- --nocapture model::
+	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture chaos::
+	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture --ignored chaos::long::
 
 check: ## Formatting, lints, licences, advisories and the dependency rule
 	$(CARGO) fmt --all --check

@@ -36,6 +36,9 @@ struct Lease {
     keyed: bool,
 }
 
+/// Job, state, attempt, worker, key and arguments.
+type Ended = (i64, i16, i32, Option<i32>, Option<String>, i64);
+
 /// The database, driven as its workers drive it, and the model beside it.
 struct Case<'a> {
     queue: &'a Queue,
@@ -121,16 +124,15 @@ impl Case<'_> {
             expected = self.world.conflict(key, *on_conflict, delay, args);
         }
         let answer = self.queue.enqueue(self.conn, new).await.unwrap();
-        match expected {
-            Some(expected) => assert_eq!((answer.id, answer.verdict), expected),
-            None => {
-                assert_eq!(answer.verdict, Verdict::Inserted);
-                let key = key.map(|(key, _)| key);
-                self.world
-                    .add(answer.id, delay, priority, max_attempts, key, args);
-                self.ids.push(answer.id);
-            }
+        if let Some(expected) = expected {
+            assert_eq!((answer.id, answer.verdict), expected);
+            return;
         }
+        assert_eq!(answer.verdict, Verdict::Inserted);
+        let key = key.map(|(key, _)| key);
+        self.world
+            .add(answer.id, delay, priority, max_attempts, key, args);
+        self.ids.push(answer.id);
     }
 
     async fn claim(&mut self, worker: i32, limit: i64) {
@@ -216,7 +218,7 @@ impl Case<'_> {
             return;
         };
         let stands = self.world.stands(lease.id, lease.epoch, worker);
-        let done = finish::complete_one(self.conn, worker, lease.id, lease.epoch).await;
+        let done = finish::complete_one(self.conn, worker, lease.id, lease.epoch, true).await;
         assert_eq!(done.unwrap(), stands, "completed by the lease {lease:?}");
         if stands {
             let again = self.world.end(lease.id, worker, How::Completed { result: false });
@@ -310,7 +312,7 @@ impl Case<'_> {
         let expected: Vec<(i64, Job)> = self.world.jobs.clone().into_iter().collect();
         assert_eq!(jobs, expected, "unfinished: the database's, then the model's");
 
-        let history: Vec<(i64, i16, i32, Option<i32>, Option<String>, i64)> = sqlx::query_as(
+        let history: Vec<Ended> = sqlx::query_as(
             "select id, state, attempt, worker_id, unique_key, args::text::bigint from queue.history order by id",
         )
         .fetch_all(&mut *self.conn)

@@ -71,7 +71,8 @@ const BURY: &str = concat!(
     )
 );
 
-/// Rescues what dead workers held. Its statements are unnamed, since it may run on a connection of the pool. Returns the queues that have jobs again, with how many.
+/// Rescues what dead workers held. Its statements are unnamed, since it may run on a connection of the pool.
+/// Returns the queues that have jobs again, with how many.
 pub(crate) async fn rescue(
     conn: &mut PgConnection,
     in_contact_for: Duration,

@@ -22,6 +22,7 @@ mod operate;
 mod outage;
 mod pooler;
 mod poolers;
+mod proxy;
 mod retry;
 mod run;
 mod see;
