@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::Bench;
 use crate::config::variables;
+use crate::desk::Desk;
 use crate::dev::Dev;
 use crate::process::{gateway, worker};
 use crate::simulate::Webhook;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Migrate,
     /// Shows and steers jobs
     Jobs(Jobs),
+    /// Shows and steers the queue at the database itself
+    Queue(Desk),
     /// Shows runs and what their agents wrote
     Runs(Runs),
     /// Shows webhook deliveries and replays them

@@ -3,13 +3,14 @@
 //! * `process`: `gateway`, `worker` and `migrate`, the product itself; `config` is what they are told.
 //! * `dev`: all of it on one machine. `agent`: what runs inside a run's pod.
 //! * `staff`: `jobs`, `runs` and `deliveries` through the gateway's API. `simulate`: webhooks as GitHub's.
-//! * `bench`: measurements.
+//! * `desk`: `queue`, jobs steered at the database itself. `bench`: measurements.
 
 mod agent;
 mod bench;
 mod child;
 mod cli;
 mod config;
+mod desk;
 mod dev;
 mod process;
 mod simulate;
@@ -43,6 +44,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             ..
         }) => return dev::exec::run(exec).await,
         Command::Dev(dev) => return dev::run(env, dev).await,
+        Command::Queue(desk) => return desk::run(env, desk).await,
         Command::Agent => return agent::run(env).await,
         Command::Gateway(arguments) => process::gateway::run(env, arguments).await?,
         Command::Worker(arguments) => process::worker::run(env, arguments).await?,

@@ -1,6 +1,6 @@
 //! The long-running processes, gateway and worker, and what both need: logging, metrics, signals, a database.
 
-mod database;
+pub(crate) mod database;
 mod drain;
 pub(crate) mod gateway;
 mod health;

@@ -4,7 +4,7 @@ mod client;
 mod deliveries;
 mod jobs;
 mod runs;
-mod table;
+pub(crate) mod table;
 
 pub(crate) use client::Client;
 pub(crate) use deliveries::{Deliveries, run as deliveries};

@@ -36,7 +36,7 @@ macro_rules! variables {
 variables! {
     MODE: "MODE", "gateway", "production",
         "dev or production; outside dev the gateway wants real access configuration";
-    DATABASE_URL: "DATABASE_URL", "gateway worker migrate", "none",
+    DATABASE_URL: "DATABASE_URL", "gateway worker migrate queue", "none",
         "postgres://user:password@host:port/database of a PostgreSQL 15 or newer with pgvector", secret;
     DATABASE_MAX_CONNECTIONS: "DATABASE_MAX_CONNECTIONS", "gateway worker", "20",
         "connections that one process may hold, 2 to 1000";

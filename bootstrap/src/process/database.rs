@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE_MS: u64 = 5_000;
 
 /// Connects, and tries again while nobody answers. What the database refuses is an error at once.
-pub(super) async fn connect(database: &Database, name: &str, shutdown: &CancellationToken) -> Result<Store> {
+pub(crate) async fn connect(database: &Database, name: &str, shutdown: &CancellationToken) -> Result<Store> {
     let options = Options {
         max_connections: database.max_connections,
         application_name: name.to_owned(),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// A cell's text: `-` for nothing; what others wrote can't reach the terminal as control characters.
-pub(super) fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => return "-".to_owned(),
         Value::String(text) => time(text).unwrap_or_else(|| text.clone()),
@@ -15,7 +15,7 @@ pub(super) fn cell(value: &Value) -> String {
 }
 
 /// Without control characters (line ends become spaces).
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
@@ -28,7 +28,7 @@ fn time(text: &str) -> Option<String> {
 }
 
 /// A table of the page's items: (heading, member) per column. Says what to do for the next page.
-pub(super) fn page(page: &Value, columns: &[(&str, &str)]) -> String {
+pub(crate) fn page(page: &Value, columns: &[(&str, &str)]) -> String {
     let items = page
         .get("items")
         .and_then(Value::as_array)
@@ -47,7 +47,7 @@ pub(super) fn page(page: &Value, columns: &[(&str, &str)]) -> String {
 }
 
 /// A table of these items.
-pub(super) fn rows(items: &[Value], columns: &[(&str, &str)]) -> String {
+pub(crate) fn rows(items: &[Value], columns: &[(&str, &str)]) -> String {
     let heading: Vec<String> = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
     let body = items.iter().map(|item| {
         columns
@@ -78,7 +78,7 @@ pub(super) fn rows(items: &[Value], columns: &[(&str, &str)]) -> String {
 }
 
 /// One thing whole: a line per member, except those in `but`.
-pub(super) fn members(thing: &Value, but: &[&str]) -> String {
+pub(crate) fn members(thing: &Value, but: &[&str]) -> String {
     let Some(members) = thing.as_object() else {
         return String::new();
     };

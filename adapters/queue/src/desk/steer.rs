@@ -141,10 +141,11 @@ with held as materialized (
     select * from queue.history where id = any($1) and state in (1, 2) for update skip locked),
 back as (
     insert into queue.job (id, seq, run_at, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id,
-        priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key)
+        priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key, lane)
     select id, nextval('queue.job_seq'), clock_timestamp(),
         (random() * 2000000000)::integer,
-        created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id, traceparent, reason, tags, args, tenant, key
+        created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
+        traceparent, reason, tags, args, tenant, key, queue.lane(tenant, key)
     from held order by id
     on conflict do nothing
     returning id, queue_id),

@@ -188,6 +188,21 @@ async fn a_bulk_changes_what_its_preview_counted_in_batches_and_each_is_audited(
 }
 
 #[tokio::test]
+async fn a_job_brought_back_stands_in_its_own_lane_again() {
+    let stage = Stage::new().await;
+    let id = stage.enqueue(job(json!(0)).tenant("t").key("k")).await;
+    let lane = stage.number("select lane from queue.job").await;
+    stage.cancel(id).await;
+    stage.retry(id).await.unwrap();
+    assert_eq!(stage.number("select lane from queue.job").await, lane);
+    let row = stage.job(id).await;
+    assert_eq!(
+        (row.tenant.as_deref(), row.key.as_deref()),
+        (Some("t"), Some("k"))
+    );
+}
+
+#[tokio::test]
 async fn a_bulk_says_what_it_refused_and_why() {
     let stage = Stage::new().await;
     let keyed = || job(json!(0)).unique("key", OnConflict::Keep);

@@ -1,0 +1,134 @@
+//! What there is, as tables or JSON.
+
+use anyhow::Result;
+use queue::{AuditFilter, Queue};
+use serde_json::{Value, json};
+
+use super::choice::Listed;
+use super::print;
+use crate::staff::table;
+
+const COUNTS: [(&str, &str); 7] = [
+    ("QUEUE", "queue"),
+    ("READY", "ready"),
+    ("SCHEDULED", "scheduled"),
+    ("RUNNING", "running"),
+    ("OLDEST READY (MS)", "oldest_ready_ms"),
+    ("AS OF (UTC)", "as_of"),
+    ("EXACT", "exact"),
+];
+const WORKERS: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("QUEUES", "queues"),
+    ("CONCURRENCY", "concurrency"),
+    ("HELD", "held"),
+    ("HEARTBEAT (MS AGO)", "heartbeat_age_ms"),
+    ("LATE", "is_late"),
+    ("SINCE (UTC)", "started_at"),
+];
+const JOBS: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("KIND", "kind"),
+    ("QUEUE", "queue"),
+    ("STATE", "state"),
+    ("PRIORITY", "priority"),
+    ("ATTEMPT", "attempt"),
+    ("CREATED (UTC)", "created_at"),
+    ("LAST ERROR", "last_error"),
+];
+const AUDIT: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("AT (UTC)", "at"),
+    ("ACTOR", "actor"),
+    ("ACTION", "action"),
+    ("TO", "detail"),
+    ("JOBS", "affected"),
+    ("FILTER", "filter"),
+    ("REASON", "reason"),
+];
+
+/// Arguments of `queue audit`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Audited {
+    /// Only by this actor
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only retry, cancel, delete, reschedule or priority
+    #[arg(long)]
+    action: Option<String>,
+    /// Only what changed this job
+    #[arg(long)]
+    job: Option<i64>,
+    /// Only older than this entry
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    /// At most so many (1 to 1000)
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    limit: i64,
+}
+
+pub(super) async fn counts(queue: &Queue, json: bool) -> Result<()> {
+    let counts: Vec<Value> = queue.counts().await?.into_iter().map(|count| {
+        json!({
+            "queue": count.queue, "ready": count.ready, "scheduled": count.scheduled, "running": count.running,
+            "oldest_ready_ms": count.oldest_ready_ms, "as_of": count.as_of, "exact": count.exact,
+        })
+    }).collect();
+    print(&Value::Array(counts.clone()), json, |_| {
+        table::rows(&counts, &COUNTS)
+    })
+}
+
+pub(super) async fn workers(queue: &Queue, json: bool) -> Result<()> {
+    let workers: Vec<Value> = queue
+        .workers()
+        .await?
+        .into_iter()
+        .map(|worker| {
+            json!({
+                "id": worker.id, "name": worker.name, "queues": worker.queues, "kinds": worker.kinds,
+                "concurrency": worker.concurrency, "held": worker.held, "is_late": worker.is_late,
+                "heartbeat_age_ms": worker.heartbeat_age_ms, "started_at": worker.started_at,
+            })
+        })
+        .collect();
+    print(&Value::Array(workers.clone()), json, |_| {
+        table::rows(&workers, &WORKERS)
+    })
+}
+
+pub(super) async fn list(queue: &Queue, listed: &Listed, json: bool) -> Result<()> {
+    let page = queue.list(&listed.filter()).await?;
+    let jobs: Vec<Value> = page.jobs.into_iter().map(|row| {
+        json!({
+            "id": row.id, "kind": row.kind, "queue": row.queue, "state": row.state(), "priority": row.priority,
+            "attempt": row.attempt, "max_attempts": row.max_attempts, "unique_key": row.unique_key,
+            "correlation_id": row.correlation_id, "tenant": row.tenant, "key": row.key, "tags": row.tags,
+            "worker": row.worker, "last_error": row.last_error, "created_at": row.created_at,
+            "run_at": row.run_at, "started_at": row.started_at, "finished_at": row.finished_at, "args": row.args,
+        })
+    }).collect();
+    let next = page.next.map(|next| next.to_string());
+    print(&json!({ "items": jobs, "next": next }), json, |answer| {
+        table::page(answer, &JOBS)
+    })
+}
+
+pub(super) async fn audit(queue: &Queue, audited: &Audited, json: bool) -> Result<()> {
+    let filter = AuditFilter {
+        actor: audited.actor.clone(),
+        action: audited.action.clone(),
+        job_id: audited.job,
+    };
+    let entries = queue.audit(&filter, audited.before, audited.limit).await?;
+    let entries: Vec<Value> = entries.into_iter().map(|entry| {
+        json!({
+            "id": entry.id, "at": entry.at, "actor": entry.actor, "action": entry.action, "detail": entry.detail,
+            "job_ids": entry.job_ids, "filter": entry.filter, "affected": entry.affected, "reason": entry.reason,
+        })
+    }).collect();
+    print(&Value::Array(entries.clone()), json, |_| {
+        table::rows(&entries, &AUDIT)
+    })
+}
