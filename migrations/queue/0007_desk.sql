@@ -49,7 +49,7 @@ create table queue.gauge_round (
 -- those that are due, but not what is paused. A limit or rate may still keep some of them waiting. Looks at
 -- no more than a hundred times as many. For autoscaling.
 create function queue.runnable(queue text, at_most integer default 1000) returns bigint
-language sql stable set enable_seqscan = off set enable_bitmapscan = off as $$
+language sql stable set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
     with asked as (select id from queue.queue where name = $1 and paused_at is null)
     select least(
         (select count(*) from (
@@ -70,7 +70,7 @@ language sql stable set enable_seqscan = off set enable_bitmapscan = off as $$
         -- Due jobs are put in line by workers, of which there may be none yet.
         + (select count(*) from (
             select queue_id from queue.job
-            where seq is null and run_at <= clock_timestamp() order by run_at limit 10000) as due
+            where seq is null and run_at <= (select clock_timestamp()) order by run_at limit 10000) as due
         where due.queue_id = (select id from asked)),
         $2)
 $$;
@@ -78,7 +78,7 @@ $$;
 -- Since how many seconds the queue's oldest runnable job waits; 0 if there is none or the queue is paused.
 -- Looks at the first free job of each priority and of each lane, a thousand at most, instead of at all jobs.
 create function queue.oldest_ready_seconds(queue text) returns double precision
-language sql stable set enable_seqscan = off set enable_bitmapscan = off as $$
+language sql stable set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
     with recursive asked as (select id from queue.queue where name = $1 and paused_at is null),
     line (priority) as (
         (select priority from queue.job
@@ -117,7 +117,7 @@ language sql stable set enable_seqscan = off set enable_bitmapscan = off as $$
         union all
         (select due.run_at from (
             select queue_id, run_at from queue.job
-            where seq is null and run_at <= clock_timestamp() order by run_at limit 10000) as due
+            where seq is null and run_at <= (select clock_timestamp()) order by run_at limit 10000) as due
         where due.queue_id = (select id from asked) order by due.run_at limit 1)
     )
     select greatest(coalesce(extract(epoch from clock_timestamp() - min(at)), 0), 0)::double precision from oldest

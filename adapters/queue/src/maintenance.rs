@@ -28,10 +28,11 @@ pub(crate) const DUE_AT_ONCE: i64 = 1_000;
 /// The most statements that throw old audit entries away at one time.
 const AUDIT_ROUNDS: usize = 10;
 
-/// Puts due jobs in line, at the end of it. They keep their time: since then they have been waiting.
+/// Puts due jobs in line, at the end of it. They keep their time: since then they have been waiting. The
+/// clock is read by a query of its own, or else the index could not be searched and all scheduled jobs were read.
 pub(crate) const PROMOTE: &str = "
 with due as materialized (
-    select ctid from queue.job where seq is null and run_at <= clock_timestamp()
+    select ctid from queue.job where seq is null and run_at <= (select clock_timestamp())
     order by run_at limit $1 for update skip locked),
 promoted as (
     update queue.job as job set seq = nextval('queue.job_seq')

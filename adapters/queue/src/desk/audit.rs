@@ -112,8 +112,10 @@ pub(super) async fn record(
 pub(crate) async fn forget(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let gone = sqlx::query(
         "delete from queue.audit where id = any (array (
-            select id from queue.audit where at < clock_timestamp() - $1 * interval '1 day' order by at limit $2))",
-    ).persistent(false)
+            select id from queue.audit where at < (select clock_timestamp() - $1 * interval '1 day')
+            order by at limit $2))",
+    )
+    .persistent(false)
     .bind(KEEP_DAYS)
     .bind(AT_ONCE as i64)
     .execute(conn)
