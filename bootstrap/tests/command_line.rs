@@ -49,6 +49,17 @@ fn wrong_use_is_explained() {
         (vec!["worker"], vec![database], "CODEX_K8S_GITHUB_TOKEN"),
         (vec!["worker", "--concurrency", "0"], vec![], "1..=10000"),
         (vec!["migrate"], vec![], "CODEX_K8S_DATABASE_URL"),
+        (vec!["queue", "counts"], vec![], "CODEX_K8S_DATABASE_URL"),
+        (
+            vec!["queue", "retry", "--state", "died"],
+            vec![database],
+            "cancelled or dead",
+        ),
+        (
+            vec!["queue", "reschedule", "1", "--now", "--after", "5"],
+            vec![database],
+            "cannot be used with",
+        ),
         (vec!["jobs", "list", "--limit", "0"], vec![], "1..=200"),
         (
             vec!["runs", "list"],
