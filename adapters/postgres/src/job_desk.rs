@@ -104,7 +104,7 @@ const PAGES: usize = 40;
 /// The actor in the queue's own audit.
 fn steered_by(by: &FlowActor) -> By {
     let name = match by {
-        FlowActor::Human(login) => login.to_string(),
+        FlowActor::Human(login) => login.clone(),
         FlowActor::Agent(role) => format!("the agent {role}"),
         FlowActor::System => "the platform".to_owned(),
     };
