@@ -308,10 +308,6 @@ impl<'a> Search<'a> {
         }
         if let Some(after) = filter.created_after {
             query.push(" and job.created_at >= ").push_bind(after);
-            if part == Part::Finished {
-                // Nothing ends before it is enqueued: older partitions needn't be looked at.
-                query.push(" and job.finished_at >= ").push_bind(after);
-            }
         }
         if let Some(created_before) = filter.created_before {
             query.push(" and job.created_at < ").push_bind(created_before);
