@@ -11,6 +11,7 @@
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
 //!   [`Queue::apply`]; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
+//! * Plan: [`Schedule`], [`Queue::put_schedule`].
 //!
 //! A first job and the worker that runs it stand in `examples/first_job.rs`.
 //!
@@ -54,6 +55,7 @@ mod registry;
 mod rescue;
 mod retention;
 mod running;
+mod schedule;
 mod session;
 mod tally;
 mod unit;
@@ -79,6 +81,7 @@ pub use migrate::migrate;
 pub use outcome::{JobError, Outcome};
 pub use policy::{Backoff, Policy};
 pub use registry::{Job, Registry};
+pub use schedule::{CatchUp, Schedule, ScheduleRow, TickRow};
 pub use worker::{Worker, WorkerOptions};
 
 /// How workers learn of new jobs, and whether a session may be relied on.

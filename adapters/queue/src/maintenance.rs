@@ -1,4 +1,5 @@
-//! What every worker does for the whole queue: due jobs, rescue, partitions. Any number may do it at once.
+//! What every worker does for the whole queue: due jobs, schedules, rescue, partitions. Any number may do it
+//! at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::rescue;
 use crate::running::Running;
 use crate::session::{Session, Sessions};
 use crate::wake::Wakes;
+use crate::{Queue, schedule};
 
 /// How often due jobs are looked for.
 const DUE: Duration = Duration::from_millis(200);
@@ -42,6 +44,7 @@ select queue_id, count(*) from promoted group by queue_id";
 
 pub(crate) struct Maintenance {
     pub(crate) sessions: Sessions,
+    pub(crate) queue: Queue,
     pub(crate) notify: bool,
     pub(crate) contact: Arc<Contact>,
     pub(crate) wakes: Arc<Wakes>,
@@ -75,6 +78,7 @@ impl Maintenance {
             let round = session.run(async |conn| {
                 let mut more = self.bring(conn, PROMOTE).await?;
                 more |= self.bring(conn, UNPARK).await?;
+                more |= schedule::tick::tick(conn, &self.queue, &self.wakes).await?;
                 if rescue {
                     for (queue_id, _) in rescue::rescue(conn, self.contact.held()).await? {
                         self.wake(conn, queue_id).await?;
@@ -141,6 +145,7 @@ impl Maintenance {
         let left = sqlx::query_scalar("select is_left from queue.keep_partitions(7)")
             .fetch_one(&mut *conn)
             .await?;
+        schedule::tick::tidy(conn).await?;
         sqlx::query(
             "delete from queue.cancel_request as request where not exists (
                 select from queue.job as job where job.id = request.job_id)",

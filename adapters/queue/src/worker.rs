@@ -229,6 +229,7 @@ impl Keepers {
         tasks.spawn(beat.run(stop.clone()));
         let notify = queue.wake_mode() == Wake::Notify;
         let maintenance = Maintenance {
+            queue: queue.clone(),
             sessions: queue.sessions(),
             notify,
             contact,

@@ -25,6 +25,7 @@ mod poolers;
 mod proxy;
 mod retry;
 mod run;
+mod schedule;
 mod see;
 mod transaction;
 mod unique;
