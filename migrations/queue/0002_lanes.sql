@@ -1,7 +1,8 @@
 -- Lanes, limits, rates, pauses and the front of the line.
 --
--- A job with a tenant or a key stands in the lane of both instead of the queue's plain line: claims go
--- round the tenants, and leave out lanes that a limit blocks without looking at their jobs. The previous
+-- A job with a tenant stands in the lane of its tenant and key instead of the queue's plain line: claims go
+-- round the tenants. A job with a key alone stands in the line, until a claim finds it blocked by a limit and
+-- moves it to its key's lane: lanes that a limit blocks are left out without looking at their jobs. The previous
 -- version goes on claiming while it still runs, without an index of its own and without regard to limits,
 -- which none had before.
 
@@ -9,9 +10,7 @@
 -- lanes with one number share their turns and nothing else: limits are counted by whole keys.
 create function queue.lane(p_tenant text, p_key text) returns bigint
 language sql immutable parallel safe as $$
-    select case when p_tenant is not null or p_key is not null then
-        (hashtext(coalesce(p_tenant, ''))::bigint << 32) | (hashtext(coalesce(p_key, ''))::bigint & 4294967295)
-    end
+    select (hashtext(coalesce(p_tenant, ''))::bigint << 32) | (hashtext(coalesce(p_key, ''))::bigint & 4294967295)
 $$;
 
 -- Whoever enqueues checks what it is given: here each constraint would be prepared anew by every statement,
@@ -104,7 +103,7 @@ begin
         where worker.stopped_at is null and worker.id <> p_worker;
 end $$;
 
--- Enqueue from SQL, now also into a tenant's or a key's lane.
+-- Enqueue from SQL, now also for a tenant or under a key.
 drop function queue.enqueue(text, text, jsonb, text, text, bigint, smallint);
 create function queue.enqueue(
     p_queue text,
@@ -131,9 +130,9 @@ begin
         case when p_delay_ms <= 0 then nextval('queue.job_seq') end,
         case when p_delay_ms > 0 then clock_timestamp() + p_delay_ms * interval '1 millisecond' end,
         queue.kind_id(p_kind), target, p_priority, p_correlation_id, p_traceparent, p_args,
-        p_tenant, p_key, queue.lane(p_tenant, p_key))
+        p_tenant, p_key, case when p_tenant is not null then queue.lane(p_tenant, p_key) end)
     returning id into new_id;
-    if p_tenant is not null or p_key is not null then
+    if p_tenant is not null then
         update queue.queue set laned = true where id = target and not laned;
     end if;
     if p_delay_ms <= 0 then

@@ -8,7 +8,8 @@ use crate::{Error, NewJob};
 
 /// Identifiers and places in line, drawn ahead, with lanes and the database's time in microseconds since 2000.
 const DRAW: &str = "
-select nextval('queue.job_id'), nextval('queue.job_seq'), queue.lane(tenant, key),
+select nextval('queue.job_id'), nextval('queue.job_seq'),
+    case when tenant is not null then queue.lane(tenant, key) end,
     (extract(epoch from statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
 from unnest($1::text[], $2::text[]) as new (tenant, key)";
 

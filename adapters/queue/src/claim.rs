@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
+use crate::gate::Room;
 use crate::lanes::Turn;
 use crate::line::Line;
 use crate::tally::Held;
@@ -54,11 +55,12 @@ impl FromRow<'_, PgRow> for Claimed {
     }
 }
 
-/// Takes what `next` has found; a job of a paused kind is put aside instead, so that no later claim has to step
-/// over it. `epoch` makes every lease a new one. Rows are found again by `ctid`, which no index lookup has to
-/// serve. What an index holds is changed for jobs put aside only: a claim is a heap-only update.
+/// Takes what `next` has found, for worker `$1`; a job of a paused kind is put aside instead, so that no later
+/// claim has to step over it. `epoch` makes every lease a new one. Rows are found again by `ctid`, which no
+/// index lookup has to serve. What an index holds is changed for jobs put aside only: a claim is a heap-only
+/// update.
 macro_rules! take {
-    ($next:literal, $lane:literal) => {
+    ($next:expr, $lane:literal) => {
         concat!(
             "with next as materialized (",
             $next,
@@ -66,7 +68,7 @@ macro_rules! take {
             paused as materialized (
                 select coalesce(array_agg(id), '{}') as kinds from queue.kind where paused_at is not null)
             update queue.job as job set
-                claimed_by = case when job.kind_id = any (paused.kinds) then null else $4 end,
+                claimed_by = case when job.kind_id = any (paused.kinds) then null else $1 end,
                 claimed_at = clock_timestamp(),
                 epoch = job.epoch + 1,
                 attempt = job.attempt + case when job.kind_id = any (paused.kinds) then 0 else 1 end,
@@ -81,46 +83,74 @@ macro_rules! take {
     };
 }
 
-/// From the plain line, range by range (see [`Line`]). The CTE with the limit is materialised: a planner that
-/// inlined it could lock more than the limit. A paused queue gives nothing.
-const FROM_LINE: &str = take!(
-    "select place.ctid
-    from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[]) as part (low, high, first, before)
-    cross join lateral (
-        select job.ctid from queue.job as job
-        where job.queue_id = $1 and job.priority >= part.low and job.priority <= part.high
-          and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
-          and job.claimed_by is null and job.kind_id = any($2)
-        order by job.priority, job.seq
-        limit $3
-        for update skip locked) as place
-    where not exists (select from queue.queue where id = $1 and paused_at is not null)
-    limit $3",
-    "null::bigint, null::bigint"
+/// The jobs of the plain line, range by range (see [`Line`]). A paused queue has none.
+macro_rules! line {
+    ($columns:literal) => {
+        concat!(
+            "select place.* from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[])
+                as part (low, high, first, before)
+            cross join lateral (
+                select ",
+            $columns,
+            " from queue.job as job
+                where job.queue_id = $2 and job.priority >= part.low and job.priority <= part.high
+                  and job.seq >= part.first and job.seq < part.before and job.seq is not null
+                  and job.lane is null and job.claimed_by is null and job.kind_id = any($3)
+                order by job.priority, job.seq
+                limit $4
+                for update skip locked) as place
+            where not exists (select from queue.queue where id = $2 and paused_at is not null)
+            limit $4"
+        )
+    };
+}
+
+/// The CTE with the limit is materialised: a planner that inlined it could lock more than the limit.
+const FROM_LINE: &str = take!(line!("job.ctid"), "null::bigint, null::bigint");
+
+/// In the gate of a queue with limits: what stands in the line, then those of it that there is room for.
+const LOOK: &str = concat!(
+    "select ctid::text, key from (",
+    line!("job.ctid, hashtextextended(job.key, 0) as key"),
+    ") as place where $1::integer is not null"
 );
+const TAKE: &str = take!(
+    "select place::tid as ctid from unnest($2::text[]) as place",
+    "job.lane, hashtextextended(job.key, 0)"
+);
+
+/// Moves jobs that a limit blocks out of the line into their keys' lanes, which have turns only when there is
+/// room: they aren't looked at again before.
+const TO_LANES: &str = "
+update queue.job set lane = queue.lane(tenant, key)
+where ctid = any (array (select place::tid from unnest($1::text[]) as place))";
+const HAS_LANES: &str = "update queue.queue set laned = true where id = $1 and not laned";
 
 /// From these lanes, so many of each. Within a lane, by priority and order.
 const FROM_LANES: &str = take!(
     "select place.ctid
-    from unnest($5::bigint[], $3::bigint[]) as turn (lane, jobs)
+    from unnest($5::bigint[], $4::bigint[]) as turn (lane, jobs)
     cross join lateral (
         select job.ctid from queue.job as job
-        where job.queue_id = $1 and job.lane = turn.lane and job.seq is not null
-          and job.claimed_by is null and job.kind_id = any($2)
+        where job.queue_id = $2 and job.lane = turn.lane and job.seq is not null
+          and job.claimed_by is null and job.kind_id = any($3)
           and (job.tenant is null
-               or job.tenant <> all (array (select tenant from queue.paused_tenant where queue_id = $1)))
+               or job.tenant <> all (array (select tenant from queue.paused_tenant where queue_id = $2)))
         order by job.queue_id, job.lane, job.priority, job.seq
         limit turn.jobs
         for update skip locked) as place
-    where not exists (select from queue.queue where id = $1 and paused_at is not null)",
+    where not exists (select from queue.queue where id = $2 and paused_at is not null)",
     "job.lane, hashtextextended(job.key, 0)"
 );
 
-/// What a claim took, and how many jobs it put aside.
+/// What a claim took.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) jobs: Vec<Claimed>,
+    /// Looked at and left: of a paused kind, or blocked by a limit and moved to a lane.
     pub(crate) parked: usize,
+    /// Some were moved to lanes.
+    pub(crate) to_lanes: bool,
 }
 
 impl Taken {
@@ -156,10 +186,10 @@ pub(crate) async fn from_line(
 ) -> Result<Taken, sqlx::Error> {
     let ranges = line.ranges();
     let rows = sqlx::query(FROM_LINE)
+        .bind(who.worker_id)
         .bind(who.queue_id)
         .bind(&who.kinds)
         .bind(limit)
-        .bind(who.worker_id)
         .bind(ranges.low)
         .bind(ranges.high)
         .bind(ranges.first)
@@ -167,6 +197,49 @@ pub(crate) async fn from_line(
         .fetch_all(conn)
         .await?;
     Taken::new(&rows)
+}
+
+/// As [`from_line`], in the gate: only jobs that there is room for. The others go to lanes.
+pub(crate) async fn from_line_with_room(
+    conn: &mut PgConnection,
+    who: &Claimer,
+    line: &Line,
+    limit: i64,
+    room: &mut Room,
+) -> Result<Taken, sqlx::Error> {
+    let ranges = line.ranges();
+    let places: Vec<(String, Option<i64>)> = sqlx::query_as(LOOK)
+        .bind(who.worker_id)
+        .bind(who.queue_id)
+        .bind(&who.kinds)
+        .bind(limit)
+        .bind(ranges.low)
+        .bind(ranges.high)
+        .bind(ranges.first)
+        .bind(ranges.before)
+        .fetch_all(&mut *conn)
+        .await?;
+    let (go, blocked): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, key)| room.take(*key));
+    let places = |of: Vec<(String, Option<i64>)>| of.into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+    let mut taken = Taken::default();
+    if !go.is_empty() {
+        let rows = sqlx::query(TAKE)
+            .bind(who.worker_id)
+            .bind(places(go))
+            .fetch_all(&mut *conn)
+            .await?;
+        taken = Taken::new(&rows)?;
+    }
+    if !blocked.is_empty() {
+        taken.parked += blocked.len();
+        taken.to_lanes = true;
+        sqlx::query(TO_LANES)
+            .bind(places(blocked))
+            .execute(&mut *conn)
+            .await?;
+        sqlx::query(HAS_LANES).bind(who.queue_id).execute(conn).await?;
+    }
+    Ok(taken)
 }
 
 /// Claims from these lanes, at most so many jobs of each.
@@ -177,10 +250,10 @@ pub(crate) async fn from_lanes(
 ) -> Result<Taken, sqlx::Error> {
     let (lanes, jobs): (Vec<i64>, Vec<i64>) = turns.iter().map(|turn| (turn.lane, turn.jobs)).unzip();
     let rows = sqlx::query(FROM_LANES)
+        .bind(who.worker_id)
         .bind(who.queue_id)
         .bind(&who.kinds)
         .bind(jobs)
-        .bind(who.worker_id)
         .bind(lanes)
         .fetch_all(conn)
         .await?;

@@ -17,7 +17,8 @@ insert into queue.job
      tenant, key, lane)
 values ($1, $2, $3, $4, $5, $6, $7, $8,
     case when $9 = 0 then nextval('queue.job_seq') end,
-    case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12, queue.lane($11, $12))
+    case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12,
+    case when $11 is not null then queue.lane($11, $12) end)
 returning id, case when $9 = 0 and $13 then queue.wake($1) end";
 
 /// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten. A job that runs just now is
@@ -29,7 +30,8 @@ with new as (
          seq, run_at, args, tenant, key, lane, unique_key)
     values ($1, $2, $3, $4, $5, $6, $7, $8,
         case when $9 = 0 then nextval('queue.job_seq') end,
-        case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12, queue.lane($11, $12), $14)
+        case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12,
+    case when $11 is not null then queue.lane($11, $12) end, $14)
     on conflict (unique_key) where unique_key is not null do update set
         args = case when $15 = 0 or old.claimed_by is not null then old.args else excluded.args end,
         seq = case

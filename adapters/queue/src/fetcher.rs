@@ -158,8 +158,10 @@ impl Known {
         if tenants > 0 {
             self.line_next = !self.line_next;
             let for_line = (limit / (tenants + 1)).max(usize::from(self.line_next && limit == 1));
-            let may = |key| room.as_deref_mut().is_none_or(|room| room.take(key));
-            let turns = self.lanes.turns(limit - for_line, may);
+            let turns = match room.as_deref_mut() {
+                Some(room) => self.lanes.turns(limit - for_line, |key| room.take(key)),
+                None => self.lanes.turns(limit - for_line, |_| true),
+            };
             if !turns.is_empty() {
                 let taken = claim::from_lanes(conn, who, &turns).await?;
                 self.lanes
@@ -170,7 +172,11 @@ impl Known {
         }
         let left = limit - found.jobs.len();
         if left > 0 {
-            let taken = claim::from_line(conn, who, &self.line, left as i64).await?;
+            let taken = match room {
+                Some(room) => claim::from_line_with_room(conn, who, &self.line, left as i64, room).await?,
+                None => claim::from_line(conn, who, &self.line, left as i64).await?,
+            };
+            self.settings.laned |= taken.to_lanes;
             for job in &taken.jobs {
                 self.line.met(job.priority);
             }

@@ -101,11 +101,11 @@ macro_rules! end_and_rerun {
                 select id, attempt, claimed_by, $5::text from gone where $4::smallint = 2),
             again as (
                 insert into queue.job (seq, run_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
-                    unique_key, correlation_id, traceparent, tags, args)
+                    unique_key, correlation_id, traceparent, tags, args, tenant, key, lane)
                 select case when rerun_at <= clock_timestamp() then nextval('queue.job_seq') end,
                     case when rerun_at > clock_timestamp() then rerun_at end,
                     kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
-                    traceparent, tags, coalesce(rerun_args, args)
+                    traceparent, tags, coalesce(rerun_args, args), tenant, key, lane
                 from gone) ",
             to_history!("gone", "$4::smallint", "$5::text", "$6::jsonb")
         )

@@ -154,7 +154,7 @@ impl NewJob {
     }
 
     pub(crate) fn is_in_lane(&self) -> bool {
-        self.tenant.is_some() || self.key.is_some()
+        self.tenant.is_some()
     }
 
     /// What the job belongs to; shown and searched, not interpreted.

@@ -145,7 +145,8 @@ back as (
     select id, nextval('queue.job_seq'), clock_timestamp(),
         (random() * 2000000000)::integer,
         created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
-        traceparent, reason, tags, args, tenant, key, queue.lane(tenant, key)
+        traceparent, reason, tags, args, tenant, key,
+        case when tenant is not null then queue.lane(tenant, key) end
     from held order by id
     on conflict do nothing
     returning id, queue_id),
