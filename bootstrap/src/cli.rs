@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Shows and steers jobs
     Jobs(Jobs),
     /// Shows and steers the queue at the database itself
-    Queue(Desk),
+    Queue(Box<Desk>),
     /// Shows runs and what their agents wrote
     Runs(Runs),
     /// Shows webhook deliveries and replays them

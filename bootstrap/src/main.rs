@@ -44,7 +44,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             ..
         }) => return dev::exec::run(exec).await,
         Command::Dev(dev) => return dev::run(env, dev).await,
-        Command::Queue(desk) => return desk::run(env, desk).await,
+        Command::Queue(desk) => return desk::run(env, *desk).await,
         Command::Agent => return agent::run(env).await,
         Command::Gateway(arguments) => process::gateway::run(env, arguments).await?,
         Command::Worker(arguments) => process::worker::run(env, arguments).await?,

@@ -1,5 +1,6 @@
 //! Changes of jobs, with a look ahead.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -100,13 +101,16 @@ pub(super) async fn run(queue: &Queue, wish: Wish, change: Change, json: bool) -
     print(&answer, json, |_| {
         let mut text = format!("{name}: {} done\n", applied.done);
         if applied.requested > 0 {
-            text += &format!("{} run and were asked to stop\n", applied.requested);
+            let _ = writeln!(text, "{} run and were asked to stop", applied.requested);
         }
         for (reason, count) in &applied.refused {
-            text += &format!("{count} refused: {reason}\n");
+            let _ = writeln!(text, "{count} refused: {reason}");
         }
         if let Some((before, error)) = &stopped {
-            text += &format!("stopped: {error}; run it again, with --before {before} to go on from there\n");
+            let _ = writeln!(
+                text,
+                "stopped: {error}; run it again, with --before {before} to go on from there"
+            );
         }
         text
     })?;

@@ -104,7 +104,7 @@ impl Chosen {
         let filter = self.conditions.filter();
         let is_empty = serde_json::to_value(&filter)?
             .as_object()
-            .is_none_or(|members| members.is_empty());
+            .is_none_or(serde_json::Map::is_empty);
         match (self.ids.is_empty(), is_empty, self.all) {
             (false, true, false) => Ok(Selection::Ids(self.ids.clone())),
             (true, false, false) | (true, true, true) => Ok(Selection::Matching(filter)),

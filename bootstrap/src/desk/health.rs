@@ -1,5 +1,6 @@
 //! Whether the queue is well, and what to do if it isn't. Exits 1 over a threshold, for monitors.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,11 +14,15 @@ use crate::staff::table;
 #[derive(Debug, clap::Args)]
 pub(super) struct Thresholds {
     /// Seconds that a snapshot may be old
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    max_snapshot_age: u32,
+    #[arg(long = "max-snapshot-age", default_value_t = 300, value_name = "SECONDS")]
+    snapshot_age_s: u32,
     /// Transactions that a snapshot may be old; a replication slot's age is known in these only
-    #[arg(long, default_value_t = 1_000_000, value_name = "TRANSACTIONS")]
-    max_snapshot_transactions: i64,
+    #[arg(
+        long = "max-snapshot-transactions",
+        default_value_t = 1_000_000,
+        value_name = "TRANSACTIONS"
+    )]
+    snapshot_transactions: i64,
     /// Seconds that a ready job may wait; 0 for any time
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     max_wait: u32,
@@ -76,13 +81,14 @@ pub(super) async fn run(queue: &Queue, thresholds: &Thresholds, json: bool) -> R
             table::rows(&holders, &HOLDERS)
         };
         if seen.hidden_sessions > 0 {
-            text += &format!(
-                "{} sessions of other users hide their state: grant pg_read_all_stats to see it\n",
+            let _ = writeln!(
+                text,
+                "{} sessions of other users hide their state: grant pg_read_all_stats to see it",
                 seen.hidden_sessions
             );
         }
         for problem in &problems {
-            text += &format!("PROBLEM {}\n", table::printable(problem));
+            let _ = writeln!(text, "PROBLEM {}", table::printable(problem));
         }
         text + if problems.is_empty() { "ok\n" } else { "" }
     })?;
@@ -98,8 +104,8 @@ fn old_snapshots(seen: &SnapshotHolders, thresholds: &Thresholds) -> Vec<String>
         !holder.catalog_only
             && (holder
                 .seconds
-                .is_some_and(|seconds| seconds > f64::from(thresholds.max_snapshot_age))
-                || holder.transactions > thresholds.max_snapshot_transactions)
+                .is_some_and(|seconds| seconds > f64::from(thresholds.snapshot_age_s))
+                || holder.transactions > thresholds.snapshot_transactions)
     };
     let describe = |holder: &queue::Holder| {
         let name = holder.name.as_deref().unwrap_or("-");
