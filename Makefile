@@ -28,7 +28,7 @@ else
 	$(EXEC) $(CARGO) test --workspace --no-fail-fast $(ARGS)
 endif
 
-chaos: ## Kills, pauses and crashes workers and databases for a quarter of an hour and counts what was lost
+chaos: ## Kills, pauses and crashes workers and databases for minutes and counts what was lost
 	$(CARGO) build -q -p codex-k8s
 	CODEX_K8S_CHAOS=long $(EXEC) $(CARGO) test -p codex-k8s-queue --lib -- --nocapture model::
 	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture chaos::
