@@ -134,7 +134,7 @@ impl Store {
     pub(crate) async fn is_open(&self, id: i64) -> Result<bool, PortError> {
         let job = self.queue.get(id).await.map_err(db)?;
         Ok(job
-            .is_some_and(|(row, _)| matches!(row.state(), State::Ready | State::Scheduled | State::Running)))
+            .is_some_and(|(row, _)| matches!(row.state(), State::Ready | State::Scheduled | State::Waiting | State::Running)))
     }
 
     /// The job's line, for the audit: read before there is a transaction, on a connection of its own.
@@ -194,7 +194,7 @@ fn outcome(action: Action) -> JobAction {
 fn from_queue(state: State) -> JobState {
     match state {
         State::Ready => JobState::Ready,
-        State::Scheduled => JobState::Scheduled,
+        State::Scheduled | State::Waiting => JobState::Scheduled,
         State::Running => JobState::Running,
         State::Completed => JobState::Completed,
         State::Cancelled => JobState::Cancelled,

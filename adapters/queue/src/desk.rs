@@ -36,6 +36,8 @@ pub enum State {
     Ready,
     /// Its time has not come.
     Scheduled,
+    /// Waits for other jobs: see [`Queue::waits_for`].
+    Waiting,
     /// A worker has it.
     Running,
     /// Ended well.
@@ -54,6 +56,7 @@ impl State {
             2 => Self::Dead,
             3 => Self::Ready,
             4 => Self::Scheduled,
+            6 => Self::Waiting,
             _ => Self::Running,
         }
     }
@@ -63,6 +66,7 @@ impl State {
         match self {
             Self::Ready => "ready",
             Self::Scheduled => "scheduled",
+            Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
@@ -144,7 +148,7 @@ pub struct Attempt {
 
 const UNFINISHED: &str = "
 select job.id, kind.name as kind, queue.name as queue,
-    (case when job.claimed_by is not null then 5 when job.seq is null then 4 else 3 end)::smallint as state,
+    (case when job.claimed_by is not null then 5 when job.waiting then 6 when job.seq is null then 4 else 3 end)::smallint as state,
     job.priority, job.attempt, job.max_attempts, job.unique_key, job.correlation_id, job.traceparent,
     worker.name as worker, job.last_error, job.created_at,
     case when job.seq is null then job.run_at end as run_at, job.claimed_at as started_at,

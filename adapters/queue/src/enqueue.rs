@@ -21,7 +21,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8,
     case when $11 is not null then queue.lane($11, $12) end)
 returning id, case when $9 = 0 and $13 then queue.wake($1) end";
 
-/// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten. A job that runs just now is
+/// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten, 3 for debounce
+/// with at most `$16` ms. A job that runs just now is
 /// never changed under its handler: it is noted to be run once more.
 const UPSERT: &str = "
 with new as (
@@ -37,10 +38,15 @@ with new as (
         seq = case
             when $15 = 0 or old.claimed_by is not null then old.seq
             when $15 = 1 and excluded.seq is null then null
+            when $15 = 3 and excluded.seq is null and old.created_at + $16 * interval '1 millisecond' > clock_timestamp()
+                then null
+            when $15 = 3 and excluded.seq is null then old.seq
             else coalesce(old.seq, excluded.seq) end,
         run_at = case
             when $15 = 0 or old.claimed_by is not null then old.run_at
             when $15 = 1 then excluded.run_at
+            when $15 = 3 and excluded.seq is null
+                then least(excluded.run_at, old.created_at + $16 * interval '1 millisecond')
             when coalesce(old.seq, excluded.seq) is not null then null
             else least(old.run_at, excluded.run_at) end,
         rerun_args = case
@@ -48,6 +54,8 @@ with new as (
         rerun_at = case
             when $15 = 0 or old.claimed_by is null then old.rerun_at
             when $15 = 1 then coalesce(excluded.run_at, clock_timestamp())
+            when $15 = 3 then least(coalesce(excluded.run_at, clock_timestamp()),
+                greatest(old.claimed_at + $16 * interval '1 millisecond', clock_timestamp()))
             else least(old.rerun_at, coalesce(excluded.run_at, clock_timestamp())) end
     returning id, xmax = 0 as inserted)
 select id, inserted, case when $9 = 0 and $13 then queue.wake($1) end from new";
@@ -74,6 +82,10 @@ impl Queue {
     /// Enqueues a job in the caller's transaction (or at once, on a plain connection). Workers see it when
     /// the transaction commits. A key conflict is a verdict, never an error.
     pub async fn enqueue(&self, conn: &mut PgConnection, job: NewJob) -> Result<Enqueued, Error> {
+        if !job.after.is_empty() {
+            let on = job.after.clone();
+            return self.enqueue_waiting(conn, job, &on, false).await;
+        }
         job.check()?;
         let queue_id = self.names().queue(&job.queue).await?;
         let kind_id = self.names().kind(&job.kind).await?;
@@ -109,8 +121,13 @@ impl Queue {
             OnConflict::Keep => 0,
             OnConflict::Replace => 1,
             OnConflict::Hasten => 2,
+            OnConflict::Debounce { .. } => 3,
         };
-        query = query.bind(key).bind(mode);
+        let max_wait = match on_conflict {
+            OnConflict::Debounce { max_wait } => millis(max_wait),
+            _ => 0,
+        };
+        query = query.bind(key).bind(mode).bind(max_wait);
         let row = query.fetch_one(&mut *unit).await?;
         unit.end().await?;
         let verdict = match (row.try_get(1)?, on_conflict) {
@@ -124,8 +141,8 @@ impl Queue {
         })
     }
 
-    /// Enqueues many jobs in the caller's transaction: those without a unique key by one COPY, those with one
-    /// singly. The answers stand in the order of the jobs.
+    /// Enqueues many jobs in the caller's transaction: those that have a unique key or wait for others
+    /// singly, all the rest by one COPY. The answers stand in the order of the jobs.
     pub async fn enqueue_many(
         &self,
         conn: &mut PgConnection,
@@ -136,7 +153,7 @@ impl Queue {
         let mut answers = vec![None; jobs.len()];
         let (mut places, mut plain) = (Vec::new(), Vec::new());
         for (place, job) in jobs.into_iter().enumerate() {
-            if job.unique.is_some() {
+            if job.unique.is_some() || !job.after.is_empty() {
                 answers[place] = Some(self.enqueue(&mut *conn, job).await?);
             } else {
                 places.push(place);

@@ -28,12 +28,14 @@ pub(crate) struct Ack {
     pub(crate) _held: Option<Arc<Held>>,
 }
 
-/// Moves finished jobs to history, where each stays as long as its queue says when it ends. The queues' days
+/// Goes on after `with gone as (...)`: notes the ends that others wait for (see `flow`), and moves the jobs to
+/// history, where each stays as long as its queue says when it ends. The queues' days
 /// are looked up once a statement, as an array by the queue's number: a join would cost every row.
 macro_rules! to_history {
     ($from:literal, $state:literal, $reason:literal, $result:literal) => {
         concat!(
-            "insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
+            ", noted as (insert into queue.settled (job_id) select id from gone where awaited)
+            insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
                 timeout_ms, queue_id, priority, state, unique_key, correlation_id, traceparent, reason, tags,
                 args, tenant, key, result, expires_on)
             select id, created_at, claimed_at, kind_id, claimed_by, attempt, max_attempts, timeout_ms, queue_id,

@@ -23,6 +23,7 @@ pub struct NewJob {
     pub(crate) tags: Vec<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) after: Vec<i64>,
 }
 
 /// What to do when an unfinished job has the same unique key.
@@ -35,6 +36,13 @@ pub enum OnConflict {
     Replace,
     /// As `Replace`, but of both times the earlier one.
     Hasten,
+    /// As `Replace`, but never later than so long after the older job was enqueued: it runs once things have
+    /// been quiet for its delay, or have been going on for `max_wait`. If it runs just now, it is run once
+    /// more, so long after this attempt began at the latest.
+    Debounce {
+        /// The longest wait that others can cause.
+        max_wait: Duration,
+    },
 }
 
 /// What became of a job to enqueue.
@@ -74,6 +82,7 @@ impl NewJob {
             tags: Vec::new(),
             tenant: None,
             key: None,
+            after: Vec::new(),
         }
     }
 
@@ -121,6 +130,15 @@ impl NewJob {
         self
     }
 
+    /// Not before these jobs are completed. Where one of them ends dead or cancelled, or has ended so already, the
+    /// job goes on waiting: it runs when that one is retried and completed, or when it is itself retried. The
+    /// delay counts from the enqueue as well: the later time holds. Can't go together with a unique key. An unknown
+    /// job is [`Error::Invalid`] at the enqueue, which leaves the caller's transaction as it was.
+    pub fn after(mut self, jobs: impl IntoIterator<Item = i64>) -> Self {
+        self.after.extend(jobs);
+        self
+    }
+
     /// Refuses what the database would refuse, before it aborts the caller's transaction.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let too_long = |text: &Option<String>| {
@@ -136,6 +154,11 @@ impl NewJob {
             && !(1..=512).contains(&key.len())
         {
             return Err(Error::Invalid("a unique key has 1 to 512 bytes".into()));
+        }
+        if self.unique.is_some() && !self.after.is_empty() {
+            return Err(Error::Invalid(
+                "a job that waits for others can't have a unique key".into(),
+            ));
         }
         let texts = [&self.correlation_id, &self.traceparent, &self.tenant, &self.key];
         let mut texts = texts.into_iter().flatten().chain(&self.tags);

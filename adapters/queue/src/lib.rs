@@ -5,7 +5,7 @@
 //! that carries an attempt epoch, and finished by group-committed acknowledgements that move them from the
 //! hot table to a history that is dropped day by day.
 //!
-//! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`].
+//! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`].
 //! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
 //! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`].
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
@@ -30,6 +30,7 @@ mod error;
 mod fetcher;
 mod finish;
 mod fleet;
+mod flow;
 mod gate;
 mod gauges;
 mod heartbeat;

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::forget_audit;
+use crate::flow;
 use crate::heartbeat::Contact;
 use crate::orphans::Orphans;
 use crate::rescue;
@@ -25,6 +26,8 @@ const RESCUE: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_mins(10);
 /// And when something was in use and had to be left.
 const TIDY_AGAIN: Duration = Duration::from_secs(1);
+/// How often jobs are looked for that have ended without a word to those that wait for them.
+const RECHECK: Duration = Duration::from_secs(30);
 /// The most due jobs put in line by one statement.
 pub(crate) const DUE_AT_ONCE: i64 = 1_000;
 /// The most statements that throw old audit entries away at one time.
@@ -71,14 +74,24 @@ impl Maintenance {
         let mut rescued: Option<Instant> = None;
         let mut tidied: Option<Instant> = None;
         let mut tidy_every = TIDY;
+        let mut rechecked: Option<Instant> = None;
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         loop {
             let rescue = is_due(rescued, RESCUE);
             let tidy = is_due(tidied, tidy_every);
+            let recheck = is_due(rechecked, RECHECK);
             let round = session.run(async |conn| {
                 let mut more = self.bring(conn, PROMOTE).await?;
                 more |= self.bring(conn, UNPARK).await?;
                 more |= schedule::tick::tick(conn, &self.queue, &self.wakes).await?;
+                if recheck {
+                    flow::recheck(conn).await?;
+                }
+                let settled = flow::settle(conn).await?;
+                more |= settled.more;
+                for queue_id in settled.queues {
+                    self.wake(conn, queue_id).await?;
+                }
                 if rescue {
                     for (queue_id, _) in rescue::rescue(conn, self.contact.held()).await? {
                         self.wake(conn, queue_id).await?;
@@ -93,6 +106,7 @@ impl Maintenance {
             let wait = match round.await {
                 Ok((more, left)) => {
                     rescued = if rescue { Some(Instant::now()) } else { rescued };
+                    rechecked = if recheck { Some(Instant::now()) } else { rechecked };
                     if tidy {
                         tidied = Some(Instant::now());
                         tidy_every = if left { TIDY_AGAIN } else { TIDY };

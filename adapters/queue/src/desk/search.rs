@@ -318,7 +318,8 @@ impl<'a> Search<'a> {
 fn condition(state: State) -> &'static str {
     match state {
         State::Ready => "(job.seq is not null and job.claimed_by is null)",
-        State::Scheduled => "job.seq is null",
+        State::Scheduled => "(job.seq is null and job.waiting is not true)",
+        State::Waiting => "job.waiting",
         State::Running => "job.claimed_by is not null",
         State::Completed => "job.state = 0",
         State::Cancelled => "job.state = 1",

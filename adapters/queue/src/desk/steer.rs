@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Filter, State, audit};
 use crate::finish::{FOREVER, to_history};
-use crate::{Error, Queue, Wake, wake};
+use crate::{Error, Queue, Wake, flow, wake};
 
 /// Who wants a change, and why: the audit says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl By {
 /// What to do to a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Run a dead, cancelled or scheduled job now, with its attempts counted anew.
+    /// Run a dead, cancelled, scheduled or waiting job now, with its attempts counted anew.
     Retry,
     /// End one that hasn't ended: at once, or by asking its worker where it runs.
     Cancel,
@@ -86,16 +86,18 @@ impl Change {
     /// The states in which a job can be changed so.
     pub(super) fn states(&self) -> &'static [State] {
         match self {
-            Self::Retry => &[State::Scheduled, State::Cancelled, State::Dead],
-            Self::Cancel => &[State::Ready, State::Scheduled, State::Running],
+            Self::Retry => &[State::Scheduled, State::Waiting, State::Cancelled, State::Dead],
+            Self::Cancel => &[State::Ready, State::Scheduled, State::Waiting, State::Running],
             Self::Delete => &[
                 State::Ready,
                 State::Scheduled,
+                State::Waiting,
                 State::Completed,
                 State::Cancelled,
                 State::Dead,
             ],
-            Self::Reschedule(_) | Self::Priority(_) => &[State::Ready, State::Scheduled],
+            Self::Reschedule(_) => &[State::Ready, State::Scheduled],
+            Self::Priority(_) => &[State::Ready, State::Scheduled, State::Waiting],
         }
     }
 }
@@ -131,22 +133,24 @@ pub(super) enum Answer {
 const HASTEN: &str = "
 with held as materialized (
     select ctid from queue.job where id = any($1) and seq is null for update skip locked)
-update queue.job set seq = nextval('queue.job_seq'), parked = null, run_at = clock_timestamp(), attempt = 0
+update queue.job set seq = nextval('queue.job_seq'), parked = null, run_at = clock_timestamp(), attempt = 0,
+    waiting = null, not_before = null
 where ctid = any (array (select ctid from held)) returning id, queue_id";
 
 /// A key that is taken, by an unfinished job or by another of these, leaves its job where it is. Its epochs
-/// begin anywhere: an acknowledgement of an earlier life that comes late must fit none of its new leases.
+/// begin anywhere: an acknowledgement of an earlier life that comes late must fit none of its new leases. Others
+/// may wait for it, as they did.
 const REVIVE: &str = "
 with held as materialized (
     select * from queue.history where id = any($1) and state in (1, 2) for update skip locked),
 back as (
     insert into queue.job (id, seq, run_at, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id,
-        priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key, lane)
+        priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key, lane, awaited)
     select id, nextval('queue.job_seq'), clock_timestamp(),
         (random() * 2000000000)::integer,
         created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
         traceparent, reason, tags, args, tenant, key,
-        case when tenant is not null then queue.lane(tenant, key) end
+        case when tenant is not null then queue.lane(tenant, key) end, true
     from held order by id
     on conflict do nothing
     returning id, queue_id),
@@ -185,7 +189,8 @@ const RESCHEDULE: &str = "
 with wish as materialized (
     select coalesce(clock_timestamp() + $2::bigint * interval '1 millisecond', $3::timestamptz, '-infinity') as at),
 held as materialized (
-    select ctid from queue.job where id = any($1) and claimed_by is null for update skip locked)
+    select ctid from queue.job where id = any($1) and claimed_by is null and waiting is not true
+    for update skip locked)
 update queue.job as job set
     seq = case when wish.at <= clock_timestamp() then coalesce(job.seq, nextval('queue.job_seq')) end,
     parked = null,
@@ -209,7 +214,7 @@ returning id, case when seq is not null then queue_id end";
 /// How these stand, and which unfinished job has their key.
 const STATES: &str = "
 select job.id,
-    (case when job.claimed_by is not null then 5 when job.seq is null then 4 else 3 end)::smallint,
+    (case when job.claimed_by is not null then 5 when job.waiting then 6 when job.seq is null then 4 else 3 end)::smallint,
     null::bigint
 from queue.job as job where job.id = any($1)
 union all
@@ -348,6 +353,9 @@ impl Queue {
         }
         let mut changed: Vec<i64> = answers.keys().copied().collect();
         changed.sort_unstable();
+        if matches!(change, Change::Retry | Change::Cancel | Change::Delete) {
+            flow::forget(tx, &changed).await?;
+        }
         audit::record(tx, change, by, filter, &changed).await?;
         explain(tx, ids, change, &mut answers).await?;
         if self.wake_mode() == Wake::Notify {

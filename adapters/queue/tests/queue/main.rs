@@ -12,6 +12,7 @@ mod desk;
 mod drain;
 mod enqueue;
 mod fleet;
+mod flow;
 mod harness;
 mod history;
 mod lanes;

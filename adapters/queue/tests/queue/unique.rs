@@ -101,6 +101,56 @@ async fn hasten_takes_the_new_arguments_and_the_earlier_time() {
 }
 
 #[tokio::test]
+async fn debounce_pushes_the_time_on_but_not_beyond_the_longest_wait() {
+    let stage = Stage::new().await;
+    let debounce = OnConflict::Debounce { max_wait: 3 * HOUR };
+    let first = put(&stage, json!(1), HOUR, debounce).await;
+    assert_eq!(first.verdict, Verdict::Inserted);
+    let due = stage.job(first.id).await.run_at.unwrap();
+    let second = put(&stage, json!(2), 2 * HOUR, debounce).await;
+    assert_eq!((second.id, second.verdict), (first.id, Verdict::Replaced));
+    let row = stage.job(first.id).await;
+    assert!(row.run_at.unwrap() > due, "pushed on");
+    assert_eq!(row.args, json!(2));
+    put(&stage, json!(3), 10 * HOUR, debounce).await;
+    let row = stage.job(first.id).await;
+    assert_eq!(row.args, json!(3));
+    assert_eq!(
+        (row.run_at.unwrap() - row.created_at).num_seconds(),
+        3 * 3600,
+        "no further"
+    );
+    // Long overdue: what comes now changes the arguments and not the time, and a ready job keeps its place.
+    stage
+        .execute("update queue.job set created_at = now() - interval '4 h', seq = 7, run_at = now()")
+        .await;
+    put(&stage, json!(4), HOUR, debounce).await;
+    let row = stage.job(first.id).await;
+    assert_eq!((row.args.clone(), row.state()), (json!(4), State::Ready));
+    assert_eq!(stage.number("select seq from queue.job").await, 7);
+    put(&stage, json!(5), Duration::ZERO, debounce).await;
+    assert_eq!(stage.job(first.id).await.state(), State::Ready);
+}
+
+#[tokio::test]
+async fn debouncing_a_running_job_runs_it_once_more_within_the_longest_wait() {
+    let stage = Stage::new().await;
+    let probe = Probe::new(&stage);
+    let debounce = OnConflict::Debounce { max_wait: HOUR };
+    put(&stage, json!(1), Duration::ZERO, debounce).await;
+    let worker = stage.start(gated(), probe.clone(), options("w", 4));
+    probe.until_seen(1).await;
+    put(&stage, json!(2), 5 * HOUR, debounce).await;
+    probe.open(1);
+    stage
+        .until("select count(*) = 1 from queue.job where seq is null and claimed_by is null")
+        .await;
+    worker.stop().await;
+    let minutes = stage.number("select (extract(epoch from run_at - now()) / 60)::bigint from queue.job");
+    assert!((55..=60).contains(&minutes.await));
+}
+
+#[tokio::test]
 async fn keep_leaves_a_running_job_alone_and_notes_no_rerun() {
     let stage = Stage::new().await;
     let probe = Probe::new(&stage);
