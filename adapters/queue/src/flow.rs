@@ -162,6 +162,7 @@ pub(crate) async fn recheck(conn: &mut PgConnection) -> Result<(), sqlx::Error> 
 /// These don't wait any more, whatever for.
 pub(crate) async fn forget(conn: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
     sqlx::query("delete from queue.dependency where waiter_id = any($1)")
+        .persistent(false)
         .bind(ids)
         .execute(conn)
         .await
@@ -198,7 +199,14 @@ impl Queue {
     pub async fn waits_for(&self, id: i64) -> Result<Vec<i64>, Error> {
         let ids =
             sqlx::query_scalar("select on_id from queue.dependency where waiter_id = $1 order by on_id");
-        Ok(ids.bind(id).fetch_all(self.pool()).await?)
+        let mut unit = self.own_unit().await?;
+        let ids = ids
+            .persistent(self.named())
+            .bind(id)
+            .fetch_all(&mut *unit)
+            .await?;
+        unit.end().await?;
+        Ok(ids)
     }
 
     /// Enqueues a job that waits for these.
@@ -215,7 +223,9 @@ impl Queue {
         if job.is_in_lane() {
             self.names().lanes_of(queue_id).await?;
         }
+        let mut unit = self.unit(conn).await?;
         let query = sqlx::query_as(INSERT)
+            .persistent(self.named())
             .bind(queue_id)
             .bind(kind_id)
             .bind(job.priority)
@@ -230,7 +240,8 @@ impl Queue {
             .bind(job.key)
             .bind(on)
             .bind(any_end);
-        let answer: (Option<i64>, Option<i64>) = query.fetch_one(conn).await?;
+        let answer: (Option<i64>, Option<i64>) = query.fetch_one(&mut *unit).await?;
+        unit.end().await?;
         match answer {
             (Some(id), _) => Ok(Enqueued {
                 id,

@@ -18,25 +18,34 @@ impl Queue {
         self.names().queue(queue).await?;
         // Apart, though the second would do: a statement under way may see what commits a moment before it
         // hears of a new partition.
+        let mut unit = self.own_unit().await?;
         sqlx::query("select queue.make_history($1)")
+            .persistent(self.named())
             .bind(i32::from(days))
-            .execute(self.pool())
+            .execute(&mut *unit)
             .await?;
+        unit.end().await?;
+        let mut unit = self.own_unit().await?;
         sqlx::query("select queue.set_retention($1, $2)")
+            .persistent(self.named())
             .bind(queue)
             .bind(i32::from(days))
-            .execute(self.pool())
+            .execute(&mut *unit)
             .await?;
+        unit.end().await?;
         Ok(())
     }
 
     /// For how many days the queue's jobs are kept.
     pub async fn retention(&self, queue: &str) -> Result<u16, Error> {
         let queue_id = self.names().queue(queue).await?;
+        let mut unit = self.own_unit().await?;
         let days: i16 = sqlx::query_scalar("select keep_days from queue.queue where id = $1")
+            .persistent(self.named())
             .bind(queue_id)
-            .fetch_one(self.pool())
+            .fetch_one(&mut *unit)
             .await?;
+        unit.end().await?;
         Ok(u16::try_from(days).unwrap_or_default())
     }
 }

@@ -103,12 +103,12 @@ async fn a_failed_predecessor_keeps_a_job_waiting_until_it_is_retried() {
         let first = stage.enqueue(job(json!(end))).await;
         let waiter = stage.enqueue(job(json!("waiter")).after([first])).await;
         let worker = start(&stage, &probe, "w", 4);
-        let state = if end == "fail" {
+        let ended = if end == "fail" {
             State::Dead
         } else {
             State::Cancelled
         };
-        stage.reaches(first, state).await;
+        stage.reaches(first, ended).await;
         a_while().await;
         assert_eq!(stage.job(waiter).await.state(), State::Waiting);
         assert_eq!(stage.queue.waits_for(waiter).await.unwrap(), [first]);
