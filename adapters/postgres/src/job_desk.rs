@@ -133,8 +133,12 @@ impl Store {
     /// Whether the job exists and hasn't ended.
     pub(crate) async fn is_open(&self, id: i64) -> Result<bool, PortError> {
         let job = self.queue.get(id).await.map_err(db)?;
-        Ok(job
-            .is_some_and(|(row, _)| matches!(row.state(), State::Ready | State::Scheduled | State::Waiting | State::Running)))
+        Ok(job.is_some_and(|(row, _)| {
+            matches!(
+                row.state(),
+                State::Ready | State::Scheduled | State::Waiting | State::Running
+            )
+        }))
     }
 
     /// The job's line, for the audit: read before there is a transaction, on a connection of its own.

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Conditions; all must hold.
 #[derive(Debug, clap::Args)]
 pub(super) struct Conditions {
-    /// ready, scheduled, running, completed, cancelled or dead; several separated by commas
+    /// ready, scheduled, waiting, running, completed, cancelled or dead; several separated by commas
     #[arg(long, value_delimiter = ',', value_parser = parse_state)]
     state: Vec<State>,
     /// Only in this queue
@@ -117,11 +117,11 @@ impl Chosen {
 }
 
 fn parse_state(text: &str) -> Result<State, String> {
-    use State::{Cancelled, Completed, Dead, Ready, Running, Scheduled};
-    [Ready, Scheduled, Running, Completed, Cancelled, Dead]
+    use State::{Cancelled, Completed, Dead, Ready, Running, Scheduled, Waiting};
+    [Ready, Scheduled, Waiting, Running, Completed, Cancelled, Dead]
         .into_iter()
         .find(|state| state.as_str() == text)
-        .ok_or_else(|| "ready, scheduled, running, completed, cancelled or dead".to_owned())
+        .ok_or_else(|| "ready, scheduled, waiting, running, completed, cancelled or dead".to_owned())
 }
 
 pub(super) fn parse_json(text: &str) -> Result<Value> {
