@@ -21,6 +21,7 @@ use crate::fetcher::Slots;
 use crate::finish::Ack;
 use crate::outcome::Finish;
 use crate::registry::{Job, Lease, Registered};
+use crate::report::{Outbox, Source};
 use crate::running::{Begun, Control, Running, Stop};
 use crate::{JobError, Outcome};
 
@@ -39,6 +40,7 @@ pub(crate) struct Shared<C> {
     pub(crate) context: C,
     pub(crate) kinds: HashMap<i32, Registered<C>>,
     pub(crate) running: Arc<Running>,
+    pub(crate) reports: Arc<Outbox>,
     pub(crate) worker_id: i32,
     pub(crate) named: bool,
 }
@@ -134,6 +136,7 @@ async fn attempt<C: Clone>(shared: &Shared<C>, claimed: Claimed, control: &Arc<C
         epoch: claimed.epoch,
         worker_id: shared.worker_id,
         control: Arc::clone(control),
+        report: Source::new(&shared.reports, claimed.id, number, claimed.epoch),
         named: shared.named,
     };
     let job = Job {
@@ -250,7 +253,7 @@ fn storable(finish: Finish) -> Finish {
     }
 }
 
-fn text(text: String) -> String {
+pub(crate) fn text(text: String) -> String {
     if text.contains('\0') {
         return text.replace('\0', "\u{fffd}");
     }

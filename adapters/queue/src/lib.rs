@@ -11,6 +11,7 @@
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
 //!   [`Queue::apply`]; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
+//! * Follow: [`Job::log`], [`Job::progress`] in a handler; [`Queue::log`], [`Queue::progress`] for people.
 //! * Plan: [`Schedule`], [`Queue::put_schedule`].
 //!
 //! A first job and the worker that runs it stand in `examples/first_job.rs`.
@@ -53,6 +54,7 @@ mod orphans;
 mod outcome;
 mod policy;
 mod registry;
+mod report;
 mod rescue;
 mod retention;
 mod running;
@@ -82,6 +84,7 @@ pub use migrate::migrate;
 pub use outcome::{JobError, Outcome};
 pub use policy::{Backoff, Policy};
 pub use registry::{Job, Registry};
+pub use report::{LogLevel, LogLine, Progress};
 pub use schedule::{CatchUp, Schedule, ScheduleRow, TickRow};
 pub use worker::{Worker, WorkerOptions};
 

@@ -156,7 +156,10 @@ impl Maintenance {
 
     /// Says whether something is left to do soon: a partition that others were busy with.
     async fn tidy(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let left = sqlx::query_scalar("select is_left from queue.keep_partitions(7)")
+        let left: bool = sqlx::query_scalar("select is_left from queue.keep_partitions(7)")
+            .fetch_one(&mut *conn)
+            .await?;
+        let reports_left: bool = sqlx::query_scalar("select queue.keep_report_partitions(7)")
             .fetch_one(&mut *conn)
             .await?;
         schedule::tick::tidy(conn).await?;
@@ -178,6 +181,6 @@ impl Maintenance {
                 break;
             }
         }
-        Ok(left)
+        Ok(left || reports_left)
     }
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::report::Source;
 use crate::running::Control;
 use crate::{Error, JobError, Kind, Outcome, Policy, finish};
 
@@ -32,7 +33,7 @@ pub struct Job<A> {
 }
 
 /// What proves that an attempt is the present one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) id: i64,
     pub(crate) epoch: i32,
@@ -40,6 +41,7 @@ pub(crate) struct Lease {
     pub(crate) control: Arc<Control>,
     /// Prepared statements may have names: no pooler in between.
     pub(crate) named: bool,
+    pub(crate) report: Source,
 }
 
 impl<A> Job<A> {
@@ -58,6 +60,7 @@ impl<A> Job<A> {
                 epoch: -1,
                 worker_id: -1,
                 control: Arc::default(),
+                report: Source::default(),
                 named: true,
             },
         }

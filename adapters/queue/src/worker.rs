@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::acker::Acker;
@@ -17,6 +17,7 @@ use crate::fetcher::{Fetcher, Slots};
 use crate::gauges;
 use crate::heartbeat::{self, Contact, Heartbeat};
 use crate::maintenance::Maintenance;
+use crate::report::writer::Reports;
 use crate::running::{Running, Stop};
 use crate::wake::{self, Wakes};
 use crate::{Error, Queue, Registry, Wake};
@@ -120,7 +121,9 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
             }
             .run(give_up.clone()),
         );
+        let reports = Reports::start(queue.sessions(), worker_id);
         let shared = Arc::new(Shared {
+            reports: Arc::clone(&reports.outbox),
             context,
             kinds,
             running: Arc::clone(&running),
@@ -167,13 +170,8 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         leaving.cancelled().await;
         tracing::info!(worker.id = worker_id, "draining");
         drain(serving, &running, &shutdown, options.drain_grace).await;
-        tokio::spawn(async move {
-            tokio::time::sleep(WRITE_WITHIN).await;
-            give_up.cancel();
-        });
-        if let Err(error) = acker.await {
-            tracing::error!(%error, "the acker ended");
-        }
+        write_last(acker, give_up).await;
+        reports.stop().await;
         keepers.stop().await;
         tracing::info!(worker.id = worker_id, "worker stopped");
         Ok(())
@@ -184,6 +182,16 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long handlers may take to notice that they are dropped.
 const DROP_WITHIN: Duration = Duration::from_secs(2);
+
+async fn write_last(acker: JoinHandle<()>, give_up: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::time::sleep(WRITE_WITHIN).await;
+        give_up.cancel();
+    });
+    if let Err(error) = acker.await {
+        tracing::error!(%error, "the acker ended");
+    }
+}
 
 async fn drain(mut serving: JoinSet<()>, running: &Running, shutdown: &CancellationToken, grace: Duration) {
     let ended = async { while serving.join_next().await.is_some() {} };

@@ -24,6 +24,7 @@ mod outage;
 mod pooler;
 mod poolers;
 mod proxy;
+mod report;
 mod retry;
 mod run;
 mod schedule;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue::{CatchUp, Error, JobError, Outcome, Policy, Registry, Schedule, ScheduleRow};
+use queue::{CatchUp, Error, JobError, Outcome, Policy, Registry, Schedule, ScheduleRow, Wake};
 use serde_json::json;
 
 use crate::harness::{KIND, QUEUE, Stage, StartedWorker, options};
@@ -329,7 +329,8 @@ async fn triggered_it_runs_now_and_ticks_as_before() {
 
 #[tokio::test]
 async fn a_single_schedule_adds_no_job_to_its_unfinished_one() {
-    let stage = Stage::new().await;
+    // Poll-only: all of a round is one transaction.
+    let stage = Stage::with_wake(Wake::Poll).await;
     put(&stage, every("0 * * * *").single().catch_up(CatchUp::All(5)))
         .await
         .unwrap();
@@ -345,7 +346,8 @@ async fn a_single_schedule_adds_no_job_to_its_unfinished_one() {
 
 #[tokio::test]
 async fn a_schedule_spoilt_by_hand_holds_up_no_other_and_heals() {
-    let stage = Stage::new().await;
+    // Poll-only: all of a round is one transaction.
+    let stage = Stage::with_wake(Wake::Poll).await;
     for (name, spoil) in [
         ("a-cron", "cron = 'every now and then'"),
         ("b-zone", "time_zone = 'Europe/Atlantis'"),
@@ -390,7 +392,8 @@ async fn a_schedule_spoilt_by_hand_holds_up_no_other_and_heals() {
 
 #[tokio::test]
 async fn schedules_and_ticks_come_in_pages_and_go_when_removed() {
-    let stage = Stage::new().await;
+    // Poll-only: all of a round is one transaction.
+    let stage = Stage::with_wake(Wake::Poll).await;
     for name in ["b", "report", "a", "Z"] {
         let schedule = Schedule::new(name, "0 * * * *", QUEUE, KIND, json!({}));
         put(&stage, schedule.catch_up(CatchUp::All(10))).await.unwrap();
