@@ -5,7 +5,6 @@ use std::sync::Arc;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
-use crate::gate::Room;
 use crate::lanes::Turn;
 use crate::line::Line;
 use crate::tally::Held;
@@ -60,7 +59,7 @@ impl FromRow<'_, PgRow> for Claimed {
 /// index lookup has to serve. What an index holds is changed for jobs put aside only: a claim is a heap-only
 /// update.
 macro_rules! take {
-    ($next:expr, $lane:literal) => {
+    ($next:literal, $lane:literal) => {
         concat!(
             "with next as materialized (",
             $next,
@@ -83,39 +82,30 @@ macro_rules! take {
     };
 }
 
-/// The jobs of the plain line, range by range (see [`Line`]). A paused queue has none.
-macro_rules! line {
-    ($columns:literal) => {
-        concat!(
-            "select place.* from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[])
-                as part (low, high, first, before)
-            cross join lateral (
-                select ",
-            $columns,
-            " from queue.job as job
-                where job.queue_id = $2 and job.priority >= part.low and job.priority <= part.high
-                  and job.seq >= part.first and job.seq < part.before and job.seq is not null
-                  and job.lane is null and job.claimed_by is null and job.kind_id = any($3)
-                order by job.priority, job.seq
-                limit $4
-                for update skip locked) as place
-            where not exists (select from queue.queue where id = $2 and paused_at is not null)
-            limit $4"
-        )
-    };
-}
-
-/// The CTE with the limit is materialised: a planner that inlined it could lock more than the limit.
-const FROM_LINE: &str = take!(line!("job.ctid"), "null::bigint, null::bigint");
-
-/// In the gate of a queue with limits: what stands in the line, then those of it that there is room for.
-const LOOK: &str = concat!(
-    "select ctid::text, key from (",
-    line!("job.ctid, hashtextextended(job.key, 0) as key"),
-    ") as place where $1::integer is not null"
+/// From the plain line, range by range (see [`Line`]); `queue.enter` reads it in the same way. The CTE with the
+/// limit is materialised: a planner that inlined it could lock more than the limit. A paused queue gives nothing.
+const FROM_LINE: &str = take!(
+    "select place.ctid
+    from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[]) as part (low, high, first, before)
+    cross join lateral (
+        select job.ctid from queue.job as job
+        where job.queue_id = $2 and job.priority >= part.low and job.priority <= part.high
+          and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
+          and job.claimed_by is null and job.kind_id = any($3)
+        order by job.priority, job.seq
+        limit $4
+        for update skip locked) as place
+    where not exists (select from queue.queue where id = $2 and paused_at is not null)
+    limit $4",
+    "null::bigint, null::bigint"
 );
-const TAKE: &str = take!(
-    "select place::tid as ctid from unnest($2::text[]) as place",
+
+/// Places that were chosen in the gate; writes down with them what the worker runs (see `gate.rs`), since all
+/// others wait for the end of this.
+const FROM_PLACES: &str = take!(
+    "select place::tid as ctid from unnest($2::text[]) as place),
+    unsaid as (delete from queue.held where queue_id = $3 and worker_id = $1),
+    said as (insert into queue.held (queue_id, worker_id, running, keys) values ($3, $1, $4, $5)",
     "job.lane, hashtextextended(job.key, 0)"
 );
 
@@ -147,10 +137,8 @@ const FROM_LANES: &str = take!(
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) jobs: Vec<Claimed>,
-    /// Looked at and left: of a paused kind, or blocked by a limit and moved to a lane.
+    /// Put aside, because their kind is paused.
     pub(crate) parked: usize,
-    /// Some were moved to lanes.
-    pub(crate) to_lanes: bool,
 }
 
 impl Taken {
@@ -199,47 +187,35 @@ pub(crate) async fn from_line(
     Taken::new(&rows)
 }
 
-/// As [`from_line`], in the gate: only jobs that there is room for. The others go to lanes.
-pub(crate) async fn from_line_with_room(
+/// Claims the jobs at these places, which the transaction has locked, and writes down that the worker runs so
+/// many of these keys.
+pub(crate) async fn from_places(
     conn: &mut PgConnection,
     who: &Claimer,
-    line: &Line,
-    limit: i64,
-    room: &mut Room,
+    places: &[String],
+    running: i32,
+    keys: &[i64],
 ) -> Result<Taken, sqlx::Error> {
-    let ranges = line.ranges();
-    let places: Vec<(String, Option<i64>)> = sqlx::query_as(LOOK)
+    let rows = sqlx::query(FROM_PLACES)
         .bind(who.worker_id)
+        .bind(places)
         .bind(who.queue_id)
-        .bind(&who.kinds)
-        .bind(limit)
-        .bind(ranges.low)
-        .bind(ranges.high)
-        .bind(ranges.first)
-        .bind(ranges.before)
-        .fetch_all(&mut *conn)
+        .bind(running)
+        .bind(keys)
+        .fetch_all(conn)
         .await?;
-    let (go, blocked): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, key)| room.take(*key));
-    let places = |of: Vec<(String, Option<i64>)>| of.into_iter().map(|(place, _)| place).collect::<Vec<_>>();
-    let mut taken = Taken::default();
-    if !go.is_empty() {
-        let rows = sqlx::query(TAKE)
-            .bind(who.worker_id)
-            .bind(places(go))
-            .fetch_all(&mut *conn)
-            .await?;
-        taken = Taken::new(&rows)?;
-    }
-    if !blocked.is_empty() {
-        taken.parked += blocked.len();
-        taken.to_lanes = true;
-        sqlx::query(TO_LANES)
-            .bind(places(blocked))
-            .execute(&mut *conn)
-            .await?;
-        sqlx::query(HAS_LANES).bind(who.queue_id).execute(conn).await?;
-    }
-    Ok(taken)
+    Taken::new(&rows)
+}
+
+/// Moves the jobs at these places, which the transaction has locked, to their keys' lanes.
+pub(crate) async fn to_lanes(
+    conn: &mut PgConnection,
+    who: &Claimer,
+    places: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(TO_LANES).bind(places).execute(&mut *conn).await?;
+    sqlx::query(HAS_LANES).bind(who.queue_id).execute(conn).await?;
+    Ok(())
 }
 
 /// Claims from these lanes, at most so many jobs of each.

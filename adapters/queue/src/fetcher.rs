@@ -9,9 +9,9 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::{self, Claimed, Claimer};
-use crate::gate::{Gate, Room, Settings};
-use crate::lanes::Lanes;
+use crate::claim::{self, Claimed, Claimer, Taken};
+use crate::gate::{Gate, Settings};
+use crate::lanes::{Lanes, Turn};
 use crate::line::Line;
 use crate::running::Running;
 use crate::session::{Session, Sessions};
@@ -117,73 +117,108 @@ impl Known {
         self.line.follow(conn, who.queue_id).await
     }
 
-    /// Claims up to `limit` jobs.
+    /// Claims as many jobs as there are free slots.
     async fn claim(
         &mut self,
         conn: &mut PgConnection,
         who: &Claimer,
-        limit: usize,
+        slots: &Slots,
+        max_claim: usize,
     ) -> Result<Found, sqlx::Error> {
         self.follow(conn, who).await?;
         if self.settings.laned {
             self.lanes.walk(conn, who.queue_id).await?;
         }
-        if !self.settings.gated() {
-            return self.pick(conn, who, limit, None).await;
+        if self.settings.gated() {
+            return self.claim_in_gate(conn, who, slots, max_claim).await;
         }
+        let limit = slots.free().min(max_claim);
+        let mut found = Found::default();
+        let for_line = self.share_of_line(limit);
+        let turns = self.lanes.turns(limit - for_line, |_| true);
+        if !turns.is_empty() {
+            self.take_turns(conn, who, &turns, &mut found).await?;
+        }
+        let left = limit - found.jobs.len();
+        if left > 0 {
+            let taken = claim::from_line(conn, who, &self.line, left as i64).await?;
+            self.note(taken, left, &mut found);
+        }
+        Ok(found)
+    }
+
+    /// In a transaction of its own, which all other claims of this queue wait for.
+    async fn claim_in_gate(
+        &mut self,
+        conn: &mut PgConnection,
+        who: &Claimer,
+        slots: &Slots,
+        max_claim: usize,
+    ) -> Result<Found, sqlx::Error> {
+        let mut found = Found::default();
         let mut tx = conn.begin().await?;
-        let mut room = self.gate.enter(&mut tx, who, &self.settings).await?;
-        let limit = limit.min(room.jobs);
-        let mut found = self.pick(&mut tx, who, limit, Some(&mut room)).await?;
-        self.gate.leave(&mut tx, who, &room, &mut found.jobs).await?;
+        let most = slots.capacity.min(max_claim);
+        let entered = self.gate.enter(&mut tx, who, &self.settings, &self.line, most);
+        let (mut room, places) = entered.await?;
+        // Slots came free while it waited at the gate: the longer the queue there, the larger each claim.
+        let limit = slots.free().min(max_claim).min(room.jobs);
+        let for_line = self.share_of_line(limit);
+        let turns = self.lanes.turns(limit - for_line, |key| room.take(key));
+        if !turns.is_empty() {
+            self.take_turns(&mut tx, who, &turns, &mut found).await?;
+            self.gate.hold(&mut found.jobs);
+        }
+        let left = limit - found.jobs.len();
+        let (go, blocked) = room.choose(places, left);
+        if go.is_empty() {
+            self.gate.publish(&mut tx, who).await?;
+        } else {
+            let taken = self.gate.take(&mut tx, who, go).await?;
+            self.note(taken, left, &mut found);
+        }
+        if !blocked.is_empty() {
+            claim::to_lanes(&mut tx, who, &blocked).await?;
+            self.settings.laned = true;
+            found.more = true;
+        }
+        self.gate.pour(&mut tx, who, &room, &found.jobs).await?;
         tx.commit().await?;
         found.again_in = room.again_in;
         Ok(found)
     }
 
-    /// The lanes first, each tenant and the plain line with an equal share of the slots; then whatever is
-    /// left over from the plain line.
-    async fn pick(
+    /// The lanes have the first turn, each tenant and the plain line with an equal share of the slots; what they
+    /// leave over is the line's.
+    fn share_of_line(&mut self, limit: usize) -> usize {
+        let tenants = self.lanes.tenants();
+        if tenants == 0 || limit == 0 {
+            return limit;
+        }
+        self.line_next = !self.line_next;
+        (limit / (tenants + 1)).max(usize::from(self.line_next && limit == 1))
+    }
+
+    async fn take_turns(
         &mut self,
         conn: &mut PgConnection,
         who: &Claimer,
-        limit: usize,
-        mut room: Option<&mut Room>,
-    ) -> Result<Found, sqlx::Error> {
-        let mut found = Found::default();
-        if limit == 0 {
-            return Ok(found);
+        turns: &[Turn],
+        found: &mut Found,
+    ) -> Result<(), sqlx::Error> {
+        let taken = claim::from_lanes(conn, who, turns).await?;
+        self.lanes
+            .served(turns, taken.jobs.iter().filter_map(|job| job.lane));
+        found.more |= !taken.jobs.is_empty() || taken.parked > 0;
+        found.jobs.extend(taken.jobs);
+        Ok(())
+    }
+
+    fn note(&mut self, taken: Taken, limit: usize, found: &mut Found) {
+        for job in &taken.jobs {
+            self.line.met(job.priority);
         }
-        let tenants = self.lanes.tenants();
-        if tenants > 0 {
-            self.line_next = !self.line_next;
-            let for_line = (limit / (tenants + 1)).max(usize::from(self.line_next && limit == 1));
-            let turns = match room.as_deref_mut() {
-                Some(room) => self.lanes.turns(limit - for_line, |key| room.take(key)),
-                None => self.lanes.turns(limit - for_line, |_| true),
-            };
-            if !turns.is_empty() {
-                let taken = claim::from_lanes(conn, who, &turns).await?;
-                self.lanes
-                    .served(&turns, taken.jobs.iter().filter_map(|job| job.lane));
-                found.jobs = taken.jobs;
-                found.more = !found.jobs.is_empty() || taken.parked > 0;
-            }
-        }
-        let left = limit - found.jobs.len();
-        if left > 0 {
-            let taken = match room {
-                Some(room) => claim::from_line_with_room(conn, who, &self.line, left as i64, room).await?,
-                None => claim::from_line(conn, who, &self.line, left as i64).await?,
-            };
-            self.settings.laned |= taken.to_lanes;
-            for job in &taken.jobs {
-                self.line.met(job.priority);
-            }
-            found.more |= taken.jobs.len() + taken.parked == left;
-            found.jobs.extend(taken.jobs);
-        }
-        Ok(found)
+        found.more |= taken.jobs.len() + taken.parked == limit;
+        found.jobs.extend(taken.jobs);
     }
 }
 
@@ -199,9 +234,9 @@ impl Fetcher {
             if free == 0 {
                 continue;
             }
-            let limit = free.min(self.max_claim);
             // Not raced against the shutdown: a claim that the server has carried out must be received.
-            let claim = session.run(async |conn| known.claim(conn, &self.who, limit).await);
+            let claim =
+                session.run(async |conn| known.claim(conn, &self.who, &self.slots, self.max_claim).await);
             match claim.await {
                 Ok(found) => {
                     flowing = found.more;

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use sqlx::{FromRow, PgConnection};
 
-use crate::claim::{Claimed, Claimer};
+use crate::claim::{self, Claimed, Claimer, Taken};
+use crate::line::Line;
 use crate::tally::Tally;
 
 const SETTINGS: &str = "
 select laned, max_running, max_running_per_key, rate, rate_period_ms, key_rate, key_rate_period_ms
 from queue.queue where id = $1";
 
-const ENTER: &str = "select running, keys from queue.enter($1, $2)";
+const ENTER: &str = "
+select running, keys, places, place_keys from queue.enter($1, $2, $3, $4, $5, $6, $7, $8)";
 
 /// Buckets that aren't full, with the microseconds until they are.
 const BUCKETS: &str = "
@@ -35,6 +37,9 @@ set full_at = greatest(bucket.full_at, statement_timestamp()) + (excluded.full_a
 const PUBLISH: &str = "
 with old as (delete from queue.held where queue_id = $1 and worker_id = $2)
 insert into queue.held (queue_id, worker_id, running, keys) values ($1, $2, $3, $4)";
+
+/// A job's place in the table, and its key.
+pub(crate) type Place = (String, Option<i64>);
 
 /// The bucket of the queue itself.
 const QUEUE_KEY: i64 = 0;
@@ -133,6 +138,22 @@ impl Room {
         true
     }
 
+    /// Of the next places in line, up to `limit` that there is room for, and those before them that there isn't.
+    pub(crate) fn choose(&mut self, places: Vec<Place>, limit: usize) -> (Vec<Place>, Vec<String>) {
+        let (mut go, mut blocked) = (Vec::new(), Vec::new());
+        for (place, key) in places {
+            if go.len() == limit {
+                break;
+            }
+            if self.take(key) {
+                go.push((place, key));
+            } else {
+                blocked.push(place);
+            }
+        }
+        (go, blocked)
+    }
+
     /// What the claimed jobs take out of the buckets, in microseconds.
     fn poured(&self, claimed: &[Claimed]) -> (Vec<i64>, Vec<i64>) {
         let mut poured: HashMap<i64, i64> = HashMap::new();
@@ -173,18 +194,29 @@ impl Gate {
         self.published.as_ref().is_none_or(|(running, _)| *running > 0)
     }
 
-    /// Enters, in the transaction of `conn`, and says what may be claimed.
+    /// Enters, in the transaction of `conn`. Says what may be claimed, and what stands next in the plain line: up
+    /// to `limit` places with their keys.
     pub(crate) async fn enter(
         &self,
         conn: &mut PgConnection,
         who: &Claimer,
         settings: &Settings,
-    ) -> Result<Room, sqlx::Error> {
-        let (others, others_keys): (i64, Vec<i64>) = sqlx::query_as(ENTER)
-            .bind(who.queue_id)
-            .bind(who.worker_id)
-            .fetch_one(&mut *conn)
-            .await?;
+        line: &Line,
+        limit: usize,
+    ) -> Result<(Room, Vec<Place>), sqlx::Error> {
+        let ranges = line.ranges();
+        let (others, others_keys, places, keys): (i64, Vec<i64>, Vec<String>, Vec<Option<i64>>) =
+            sqlx::query_as(ENTER)
+                .bind(who.queue_id)
+                .bind(who.worker_id)
+                .bind(&who.kinds)
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .bind(ranges.low)
+                .bind(ranges.high)
+                .bind(ranges.first)
+                .bind(ranges.before)
+                .fetch_one(&mut *conn)
+                .await?;
         let (mine, my_keys) = self.tally.running();
         let mut running: HashMap<i64, usize> = HashMap::new();
         for key in others_keys.into_iter().chain(my_keys) {
@@ -212,30 +244,54 @@ impl Gate {
                 room.block(rate.wait(full_in_us));
             }
         }
-        Ok(room)
+        Ok((room, places.into_iter().zip(keys).collect()))
     }
 
-    /// Counts what was claimed and writes down what this worker runs, before the transaction commits.
-    pub(crate) async fn leave(
+    /// Counts jobs that were claimed.
+    pub(crate) fn hold(&self, claimed: &mut [Claimed]) {
+        for job in claimed {
+            job.held = Some(Arc::new(self.tally.hold(job.key)));
+        }
+    }
+
+    /// Claims the jobs at these places and writes them down with what runs already.
+    pub(crate) async fn take(
         &mut self,
         conn: &mut PgConnection,
         who: &Claimer,
+        places: Vec<Place>,
+    ) -> Result<Taken, sqlx::Error> {
+        let (running, mut keys) = self.tally.running();
+        let running = running + places.len();
+        keys.extend(places.iter().filter_map(|(_, key)| *key));
+        keys.sort_unstable();
+        let places: Vec<String> = places.into_iter().map(|(place, _)| place).collect();
+        let said = i32::try_from(running).unwrap_or(i32::MAX);
+        let mut taken = claim::from_places(conn, who, &places, said, &keys).await?;
+        self.hold(&mut taken.jobs);
+        self.published = Some((running, keys));
+        Ok(taken)
+    }
+
+    /// Takes what was claimed out of the rates' buckets.
+    pub(crate) async fn pour(
+        &self,
+        conn: &mut PgConnection,
+        who: &Claimer,
         room: &Room,
-        claimed: &mut [Claimed],
+        claimed: &[Claimed],
     ) -> Result<(), sqlx::Error> {
-        for job in claimed.iter_mut() {
-            job.held = Some(Arc::new(self.tally.hold(job.key)));
-        }
         let (keys, us) = room.poured(claimed);
-        if !keys.is_empty() {
-            sqlx::query(POUR)
-                .bind(who.queue_id)
-                .bind(keys)
-                .bind(us)
-                .execute(&mut *conn)
-                .await?;
+        if keys.is_empty() {
+            return Ok(());
         }
-        self.publish(conn, who).await
+        sqlx::query(POUR)
+            .bind(who.queue_id)
+            .bind(keys)
+            .bind(us)
+            .execute(conn)
+            .await?;
+        Ok(())
     }
 
     /// Writes down what this worker runs, if that has changed.

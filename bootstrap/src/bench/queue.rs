@@ -255,7 +255,10 @@ impl Bench<'_> {
 
     async fn limits(&self) -> Result<Limited> {
         let jobs = self.arguments.jobs;
-        let (max_running, max_running_per_key) = (1_000, 2);
+        // Less than the workers could run, so that it is the limit that counts.
+        let slots = u32::from(self.arguments.workers) * self.arguments.concurrency;
+        let max_running = i32::try_from((slots * 3 / 4).max(1))?;
+        let max_running_per_key = 2;
         let (mut plain, mut limited) = (Vec::new(), Vec::new());
         let mut seen = Claimed::default();
         for _ in 0..self.arguments.rounds {
