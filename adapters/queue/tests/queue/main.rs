@@ -18,6 +18,7 @@ mod history;
 mod lanes;
 mod lease;
 mod limits;
+mod line;
 mod meter;
 mod operate;
 mod outage;
