@@ -157,10 +157,13 @@ impl Known {
     ) -> Result<Found, sqlx::Error> {
         let mut found = Found::default();
         let mut tx = conn.begin().await?;
-        let most = slots.capacity.min(max_claim);
+        // Some more than are free now: slots come free while it waits at the gate, and the longer the queue there,
+        // the larger each claim.
+        let most = (slots.free() + slots.capacity / 4)
+            .min(slots.capacity)
+            .min(max_claim);
         let entered = self.gate.enter(&mut tx, who, &self.settings, &self.line, most);
         let (mut room, places) = entered.await?;
-        // Slots came free while it waited at the gate: the longer the queue there, the larger each claim.
         let limit = slots.free().min(max_claim).min(room.jobs);
         let for_line = self.share_of_line(limit);
         let turns = self.lanes.turns(limit - for_line, |key| room.take(key));
