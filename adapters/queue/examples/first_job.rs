@@ -1,18 +1,30 @@
 //! A first job, enqueued in the transaction that it belongs to, and a worker that runs it:
 //! `DATABASE_URL=postgres://... cargo run -p codex-k8s-queue --example first_job`, Ctrl-C ends it.
 
-use queue::{Job, JobError, NewJob, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
-use serde::Deserialize;
+use queue::{Job, JobError, Kind, NewJob, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Welcome {
     user: String,
 }
 
-async fn welcome(_context: (), job: Job<Welcome>) -> Result<Outcome, JobError> {
-    println!("attempt {} to welcome {}", job.attempt, job.args.user);
-    Ok(Outcome::Done)
+impl Kind for Welcome {
+    type Context = ();
+    const NAME: &'static str = "user.welcome";
+
+    fn policy() -> Policy {
+        Policy {
+            max_attempts: 5,
+            ..Policy::default()
+        }
+    }
+
+    async fn run(job: Job<Self>, _context: ()) -> Result<Outcome, JobError> {
+        println!("attempt {} to welcome {}", job.attempt, job.args.user);
+        Ok(Outcome::Done)
+    }
 }
 
 #[tokio::main]
@@ -23,13 +35,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut tx = pool.begin().await?;
     // Whatever the caller writes here commits together with the job, or not at all.
-    let args = serde_json::json!({ "user": "ada" });
-    queue
-        .enqueue(&mut tx, NewJob::new("default", "user.welcome", args))
-        .await?;
+    let welcome = Welcome { user: "ada".into() };
+    queue.enqueue(&mut tx, NewJob::of(&welcome)?).await?;
     tx.commit().await?;
 
-    let registry = Registry::new().add("user.welcome", Policy::default(), welcome);
+    let registry = Registry::new().register::<Welcome>();
     let shutdown = CancellationToken::new();
     let worker = Worker::new(queue, registry, (), WorkerOptions::default()).run(shutdown.clone());
     tokio::spawn(async move {

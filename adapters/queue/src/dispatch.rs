@@ -60,32 +60,37 @@ impl<C: Clone + Send + Sync + 'static> Service<Task<Claimed>> for Dispatch<C> {
         let slots = Arc::clone(&self.slots);
         let acks = self.acks.clone();
         let work = async move {
-            let claimed = task.args;
-            let (id, epoch, keyed) = (claimed.id, claimed.epoch, claimed.keyed);
-            let held = claimed.held.clone();
-            let control = shared.running.begin(id);
-            let finish = attempt(&shared, claimed, &control).await;
-            let settled = control.is_settled();
-            let finish = if control.why() == Some(Stop::LeaseLost) {
-                // Most likely somebody else has it, and this is refused. But a job claimed after the worker was
-                // given up is still ours, and nobody would ever look for it.
-                Finish::Release
-            } else {
-                storable(finish)
-            };
+            let ack = run(&shared, task.args).await;
             // Without a receiver the worker is gone, and its leases with it: the job is rescued.
-            let _ = acks.send(Ack {
-                id,
-                epoch,
-                keyed,
-                settled,
-                finish,
-                _attempt: Some(Arc::new(Begun::new(id, control, &shared.running))),
-                _held: held,
-            });
+            let _ = acks.send(ack);
             slots.release();
         };
         SpawnIfPending::new(work.boxed()).boxed()
+    }
+}
+
+/// Runs one attempt, whatever comes, to the end that is to be written.
+pub(crate) async fn run<C: Clone>(shared: &Shared<C>, claimed: Claimed) -> Ack {
+    let (id, epoch, keyed) = (claimed.id, claimed.epoch, claimed.keyed);
+    let held = claimed.held.clone();
+    let control = shared.running.begin(id);
+    let finish = attempt(shared, claimed, &control).await;
+    let settled = control.is_settled();
+    let finish = if control.why() == Some(Stop::LeaseLost) {
+        // Most likely somebody else has it, and this is refused. But a job claimed after the worker was
+        // given up is still ours, and nobody would ever look for it.
+        Finish::Release
+    } else {
+        storable(finish)
+    };
+    Ack {
+        id,
+        epoch,
+        keyed,
+        settled,
+        finish,
+        _attempt: Some(Arc::new(Begun::new(id, control, &shared.running))),
+        _held: held,
     }
 }
 

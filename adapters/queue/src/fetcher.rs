@@ -69,7 +69,7 @@ pub(crate) struct Fetcher {
 }
 
 /// What a fetcher knows of its queue.
-struct Known {
+pub(crate) struct Known {
     settings: Settings,
     read: Option<Instant>,
     line: Line,
@@ -81,8 +81,8 @@ struct Known {
 
 /// What a look at the queue found.
 #[derive(Default)]
-struct Found {
-    jobs: Vec<Claimed>,
+pub(crate) struct Found {
+    pub(crate) jobs: Vec<Claimed>,
     /// As many as there was room for: most likely there are more.
     more: bool,
     /// A rate lets the next job through in so long.
@@ -90,7 +90,7 @@ struct Found {
 }
 
 impl Known {
-    fn new(wake: &Arc<Notify>) -> Self {
+    pub(crate) fn new(wake: &Arc<Notify>) -> Self {
         Self {
             settings: Settings::default(),
             read: None,
@@ -118,7 +118,7 @@ impl Known {
     }
 
     /// Claims as many jobs as there are free slots.
-    async fn claim(
+    pub(crate) async fn claim(
         &mut self,
         conn: &mut PgConnection,
         who: &Claimer,

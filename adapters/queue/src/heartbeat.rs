@@ -27,7 +27,8 @@ select request.job_id from queue.cancel_request as request
 join queue.job as job on job.id = request.job_id
 where job.claimed_by = $1";
 
-const LEAVE: &str = "update queue.worker set stopped_at = clock_timestamp(), silent = false where id = $1";
+pub(crate) const LEAVE: &str =
+    "update queue.worker set stopped_at = clock_timestamp(), silent = false where id = $1";
 
 /// Since when the database has answered every heartbeat. After an outage all heartbeats are old, so nobody
 /// may be given up before the living had time to renew theirs.

@@ -61,6 +61,7 @@ mod running;
 mod schedule;
 mod session;
 mod tally;
+pub mod testing;
 mod unit;
 mod wake;
 mod worker;

@@ -93,7 +93,16 @@ type Start<C> = dyn Fn(C, Job<()>, &str) -> Result<Attempt, serde_json::Error> +
 
 pub(crate) struct Registered<C> {
     pub(crate) policy: Policy,
-    start: Box<Start<C>>,
+    start: Arc<Start<C>>,
+}
+
+impl<C> Clone for Registered<C> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy,
+            start: Arc::clone(&self.start),
+        }
+    }
 }
 
 impl<C> Registered<C> {
@@ -176,7 +185,7 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
             kind,
             Registered {
                 policy,
-                start: Box::new(start),
+                start: Arc::new(start),
             },
         );
         assert!(before.is_none(), "job kind `{kind}` is registered twice");
@@ -186,6 +195,10 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     /// The names of the kinds.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.kinds.keys().copied()
+    }
+
+    pub(crate) fn kinds(&self) -> &HashMap<&'static str, Registered<C>> {
+        &self.kinds
     }
 
     pub(crate) fn into_kinds(self) -> HashMap<&'static str, Registered<C>> {

@@ -99,6 +99,11 @@ async fn a_running_job_that_ignores_it_is_dropped_within_seconds() {
 
 #[tokio::test]
 async fn a_cancel_stands_even_if_the_attempt_times_out_meanwhile() {
+    if crate::pooler::skips(
+        "without NOTIFY the wish arrives with a heartbeat, which may be later than the timeout",
+    ) {
+        return;
+    }
     let stage = Stage::new().await;
     let probe = Probe::new(&stage);
     let policy = Policy {

@@ -59,10 +59,14 @@ impl Pooler {
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
         let server = PgConnectOptions::from_str(url).unwrap();
+        let login = url.split("://").nth(1).and_then(|rest| rest.split('@').next());
+        let password = login
+            .and_then(|login| login.split(':').nth(1))
+            .unwrap_or_default();
         let at = folder.path().display();
         // Few server connections, so that clients share them. None is told a startup parameter to ignore.
         let settings = format!(
-            "[databases]\n* = host={} port={} user={}\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
+            "[databases]\n* = host={} port={} user={} password='{password}'\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
              listen_addr =\nlisten_port = {PORT}\nunix_socket_dir = {at}\nlogfile = {at}/log\ndefault_pool_size = 8\n\
              max_client_conn = 500\n",
             server.get_host(),
