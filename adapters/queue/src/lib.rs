@@ -5,16 +5,59 @@
 //! that carries an attempt epoch, and finished by group-committed acknowledgements that move them from the
 //! hot table to a history that is dropped day by day.
 //!
+//! ```no_run
+//! use std::time::Duration;
+//! use queue::{Job, JobError, Kind, NewJob, OnConflict, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
+//! use serde::{Deserialize, Serialize};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Welcome { user: String }
+//!
+//! impl Kind for Welcome {
+//!     type Context = ();
+//!     const NAME: &'static str = "user.welcome";
+//!
+//!     fn policy() -> Policy {
+//!         Policy { max_attempts: 5, ..Policy::default() }
+//!     }
+//!
+//!     async fn run(job: Job<Self>, _context: ()) -> Result<Outcome, JobError> {
+//!         println!("attempt {} to welcome {}", job.attempt, job.args.user);
+//!         Ok(Outcome::Done)
+//!     }
+//! }
+//!
+//! # async fn example(pool: sqlx::PgPool, shutdown: CancellationToken) -> Result<(), queue::Error> {
+//! queue::migrate(&pool).await?;
+//! let queue = Queue::new(pool.clone());
+//!
+//! // In your own transaction: the job is there if, and only if, what you wrote is.
+//! let mut tx = pool.begin().await?;
+//! let welcome = NewJob::of(&Welcome { user: "ada".into() })?
+//!     .delay(Duration::from_secs(60))
+//!     .unique("welcome:ada", OnConflict::Keep);
+//! queue.enqueue(&mut tx, welcome).await?;
+//! tx.commit().await?;
+//!
+//! let registry = Registry::new().register::<Welcome>();
+//! Worker::new(queue, registry, (), WorkerOptions::default()).run(shutdown).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`].
-//! * Run: [`Registry`] (kinds and their handlers), [`Worker`].
+//! * Run: [`Kind`] (a job's arguments, [`Policy`] and handler in one type), [`Registry`], [`Worker`].
 //! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`].
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
 //!   [`Queue::apply`]; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
 //! * Follow: [`Job::log`], [`Job::progress`] in a handler; [`Queue::log`], [`Queue::progress`] for people.
 //! * Plan: [`Schedule`], [`Queue::put_schedule`].
+//! * Test: [`testing`] runs what is due inline, finds what was enqueued and lets time pass.
+//! * Behind a pooler in transaction mode: [`Wake::Poll`].
 //!
-//! A first job and the worker that runs it stand in `examples/first_job.rs`.
+//! A whole program stands in `examples/first_job.rs`.
 //!
 //! Inside: [`backend`] is the apalis backend, fed by the fetcher and answered by the acker, each a task of
 //! its own; heartbeat and maintenance (due jobs, rescue, partitions) are two more.

@@ -66,7 +66,7 @@ impl Pooler {
         let at = folder.path().display();
         // Few server connections, so that clients share them. None is told a startup parameter to ignore.
         let settings = format!(
-            "[databases]\n* = host={} port={} user={} password='{password}'\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
+            "[databases]\n* = host={} port={} user={}{password}\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
              listen_addr =\nlisten_port = {PORT}\nunix_socket_dir = {at}\nlogfile = {at}/log\ndefault_pool_size = 8\n\
              max_client_conn = 500\n",
             server.get_host(),
