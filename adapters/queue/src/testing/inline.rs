@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::claim::Claimer;
 use crate::dispatch::{self, Shared};
-use crate::fetcher::Known;
+use crate::fetcher::{Known, Slots};
 use crate::finish;
 use crate::heartbeat;
 use crate::maintenance::PROMOTE;
@@ -148,11 +148,12 @@ impl<C: Clone + Send + Sync + 'static> Inline<C> {
             queue_id,
             kinds: self.kind_ids.clone(),
         };
+        let slot = Slots::new(1);
         let mut empty = 0;
         while empty < EMPTY {
             let found = self
                 .session
-                .run(async |conn| known.claim(conn, &who, 1).await)
+                .run(async |conn| known.claim(conn, &who, &slot, 1).await)
                 .await?;
             empty += usize::from(found.jobs.is_empty());
             for claimed in found.jobs {

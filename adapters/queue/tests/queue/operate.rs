@@ -168,7 +168,8 @@ async fn a_bulk_changes_what_its_preview_counted_in_batches_and_each_is_audited(
             && entry.action == "cancel"
             && entry.reason.as_deref() == Some("it was wrong")
             && entry.job_ids.len() as i32 == entry.affected
-            && entry.filter == Some(json!({ "kind": "one", "states": ["ready", "scheduled", "running"] }))
+            && entry.filter
+                == Some(json!({ "kind": "one", "states": ["ready", "scheduled", "waiting", "running"] }))
     }));
 
     // Again: nothing is left to do, and nothing is done twice.

@@ -60,9 +60,8 @@ impl Pooler {
         }
         let server = PgConnectOptions::from_str(url).unwrap();
         let login = url.split("://").nth(1).and_then(|rest| rest.split('@').next());
-        let password = login
-            .and_then(|login| login.split(':').nth(1))
-            .unwrap_or_default();
+        let password = login.and_then(|login| login.split(':').nth(1));
+        let password = password.map_or(String::new(), |password| format!(" password='{password}'"));
         let at = folder.path().display();
         // Few server connections, so that clients share them. None is told a startup parameter to ignore.
         let settings = format!(
