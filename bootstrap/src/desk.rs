@@ -37,6 +37,11 @@ enum Command {
     Workers,
     /// Lists jobs, newest first
     List(choice::Listed),
+    /// Says why a job is not running, and what to do
+    Why {
+        /// The job's identifier
+        id: i64,
+    },
     /// Tells who changed what
     Audit(show::Audited),
     /// Runs dead, cancelled or scheduled jobs now
@@ -79,6 +84,7 @@ async fn answer(queue: &Queue, desk: Desk) -> Result<ExitCode> {
         Command::Health(thresholds) => return health::run(queue, &thresholds, json).await,
         Command::Workers => show::workers(queue, json).await?,
         Command::List(listed) => show::list(queue, &listed, json).await?,
+        Command::Why { id } => return show::why(queue, id, json).await,
         Command::Audit(audited) => show::audit(queue, &audited, json).await?,
         Command::Retry(wish) => return change::run(queue, wish, Change::Retry, json).await,
         Command::Cancel(wish) => return change::run(queue, wish, Change::Cancel, json).await,

@@ -21,6 +21,7 @@ pub(crate) use audit::forget as forget_audit;
 pub use audit::{AuditEntry, AuditFilter};
 pub use counts::QueueCount;
 pub(crate) use counts::{Gauges, read_gauges};
+pub(crate) use search::bounded;
 pub use search::{Filter, Page};
 pub use snapshot::{Holder, SnapshotHolders};
 pub use steer::{Action, By, Change, When};
@@ -32,7 +33,7 @@ use crate::{Error, Queue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Waits for a free worker.
+    /// In line for a free worker; [`Queue::explain`] says what holds it up, such as a pause.
     Ready,
     /// Its time has not come.
     Scheduled,
@@ -49,7 +50,7 @@ pub enum State {
 }
 
 impl State {
-    fn from_number(number: i16) -> Self {
+    pub(crate) fn from_number(number: i16) -> Self {
         match number {
             0 => Self::Completed,
             1 => Self::Cancelled,
@@ -146,18 +147,30 @@ pub struct Attempt {
     pub error: String,
 }
 
-const UNFINISHED: &str = "
-select job.id, kind.name as kind, queue.name as queue,
-    (case when job.claimed_by is not null then 5 when job.waiting then 6 when job.seq is null then 4 else 3 end)::smallint as state,
+/// The number of an unfinished job's state. One that is put aside with its paused kind keeps its place in line.
+macro_rules! standing {
+    () => {
+        "(case when job.claimed_by is not null then 5 when job.waiting then 6
+            when job.seq is null and job.parked is null then 4 else 3 end)::smallint"
+    };
+}
+pub(crate) use standing;
+
+const UNFINISHED: &str = concat!(
+    "
+select job.id, kind.name as kind, queue.name as queue, ",
+    standing!(),
+    " as state,
     job.priority, job.attempt, job.max_attempts, job.unique_key, job.correlation_id, job.traceparent,
     worker.name as worker, job.last_error, job.created_at,
-    case when job.seq is null then job.run_at end as run_at, job.claimed_at as started_at,
+    case when job.seq is null and job.parked is null then job.run_at end as run_at, job.claimed_at as started_at,
     null::timestamptz as finished_at, job.args, null::jsonb as result, job.tags, job.tenant, job.key
 from queue.job as job
 join queue.kind as kind on kind.id = job.kind_id
 join queue.queue as queue on queue.id = job.queue_id
 left join queue.worker as worker on worker.id = job.claimed_by
-where true";
+where true"
+);
 
 const FINISHED: &str = "
 select job.id, kind.name as kind, queue.name as queue, job.state, job.priority, job.attempt, job.max_attempts,
@@ -189,7 +202,7 @@ impl Queue {
     }
 }
 
-async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<JobRow>, Error> {
+pub(crate) async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<JobRow>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(UNFINISHED);
     query
         .push(" and job.id = ")

@@ -48,7 +48,8 @@
 //!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`].
 //! * Run: [`Kind`] (a job's arguments, [`Policy`] and handler in one type), [`Registry`], [`Worker`].
-//! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`].
+//! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`];
+//!   [`Queue::explain`] says why a job is not running.
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
 //!   [`Queue::apply`]; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
@@ -71,6 +72,7 @@ mod desk;
 mod dispatch;
 mod enqueue;
 mod error;
+mod explain;
 mod fetcher;
 mod finish;
 mod fleet;
@@ -121,6 +123,7 @@ pub use desk::{
     Preview, QueueCount, Selection, SnapshotHolders, State, When,
 };
 pub use error::Error;
+pub use explain::{Awaited, Explanation, Holding, Reason};
 pub use job::{Enqueued, NewJob, OnConflict, Verdict};
 pub use kind::Kind;
 pub use limits::{Limits, Rate};

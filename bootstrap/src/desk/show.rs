@@ -1,5 +1,8 @@
 //! What there is, as tables or JSON.
 
+use std::fmt::Write;
+use std::process::ExitCode;
+
 use anyhow::Result;
 use queue::{AuditFilter, Queue};
 use serde_json::{Value, json};
@@ -113,6 +116,31 @@ pub(super) async fn list(queue: &Queue, listed: &Listed, json: bool) -> Result<(
     print(&json!({ "items": jobs, "next": next }), json, |answer| {
         table::page(answer, &JOBS)
     })
+}
+
+/// Exits 1 if there is no such job.
+pub(super) async fn why(queue: &Queue, id: i64, json: bool) -> Result<ExitCode> {
+    let Some(explanation) = queue.explain(id).await? else {
+        let answer = json!({ "id": id, "error": "there is no such job" });
+        print(&answer, json, |_| format!("there is no job {id}\n"))?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let texts: Vec<String> = explanation.reasons.iter().map(ToString::to_string).collect();
+    let mut answer = serde_json::to_value(&explanation)?;
+    answer["texts"] = json!(texts);
+    print(&answer, json, |_| {
+        let mut text = format!(
+            "job {id} ({}) in the queue {} is {}\n",
+            explanation.kind,
+            explanation.queue,
+            explanation.state.as_str()
+        );
+        for reason in &texts {
+            let _ = writeln!(text, "- {reason}");
+        }
+        text
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn audit(queue: &Queue, audited: &Audited, json: bool) -> Result<()> {

@@ -15,7 +15,7 @@ const SMALL: i64 = 64 * 1024 * 1024;
 pub struct QueueCount {
     /// The queue's name.
     pub queue: String,
-    /// Ready to run.
+    /// Ready to run, or put aside with a paused kind.
     pub ready: i64,
     /// Waiting for their time.
     pub scheduled: i64,
@@ -40,8 +40,9 @@ pub(crate) struct Gauges {
 
 const LIVE: &str = "
 select queue.name as queue,
-    count(*) filter (where job.seq is not null and job.claimed_by is null) as ready,
-    count(*) filter (where job.seq is null and job.id is not null and job.waiting is not true) as scheduled,
+    count(*) filter (where (job.seq is not null or job.parked is not null) and job.claimed_by is null) as ready,
+    count(*) filter (where job.seq is null and job.parked is null and job.id is not null
+        and job.waiting is not true) as scheduled,
     count(*) filter (where job.waiting) as waiting,
     count(*) filter (where job.claimed_by is not null) as running,
     (extract(epoch from clock_timestamp() - min(coalesce(job.run_at, job.created_at))
@@ -51,7 +52,8 @@ from queue.queue as queue left join queue.job as job on job.queue_id = queue.id
 group by queue.name order by queue.name";
 
 const KEPT: &str = "
-select queue.name as queue, coalesce(gauge.ready, 0) as ready, greatest(coalesce(gauge.scheduled, 0) - coalesce(waiting.jobs, 0), 0) as scheduled,
+select queue.name as queue, coalesce(gauge.ready, 0) + coalesce(parked.jobs, 0) as ready,
+    greatest(coalesce(gauge.scheduled, 0) - coalesce(waiting.jobs, 0) - coalesce(parked.jobs, 0), 0) as scheduled,
     coalesce(waiting.jobs, 0) as waiting,
     coalesce(gauge.running, 0) as running,
     case when gauge.oldest_ready_s > 0 then (gauge.oldest_ready_s * 1000)::bigint end as oldest_ready_ms,
@@ -60,6 +62,8 @@ from queue.queue as queue cross join queue.gauge_round as round
 left join queue.gauge as gauge on gauge.queue_id = queue.id
 left join (select queue_id, count(*) as jobs from queue.job where waiting group by queue_id) as waiting
     on waiting.queue_id = queue.id
+left join (select queue_id, count(*) as jobs from queue.job where parked is not null and seq is null
+    group by queue_id) as parked on parked.queue_id = queue.id
 order by queue.name";
 
 /// Nobody has counted for long: no worker runs.

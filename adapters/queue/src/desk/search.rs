@@ -92,7 +92,7 @@ impl Queue {
 
 /// Keeps a search from taking long, and the planner from scanning a table that was empty when its statistics
 /// were made.
-pub(super) async fn bounded(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn bounded(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let settings = "set local statement_timeout = '5s'; set local lock_timeout = '3s'; set local jit = off;
         set local enable_seqscan = off; set local enable_bitmapscan = off";
     sqlx::raw_sql(settings).execute(tx).await.map(|_| ())
@@ -317,8 +317,8 @@ impl<'a> Search<'a> {
 
 fn condition(state: State) -> &'static str {
     match state {
-        State::Ready => "(job.seq is not null and job.claimed_by is null)",
-        State::Scheduled => "(job.seq is null and job.waiting is not true)",
+        State::Ready => "((job.seq is not null or job.parked is not null) and job.claimed_by is null)",
+        State::Scheduled => "(job.seq is null and job.parked is null and job.waiting is not true)",
         State::Waiting => "job.waiting",
         State::Running => "job.claimed_by is not null",
         State::Completed => "job.state = 0",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::{Filter, State, audit};
+use super::{Filter, State, audit, standing};
 use crate::finish::{FOREVER, to_history};
 use crate::{Error, Queue, Wake, flow, wake};
 
@@ -132,8 +132,8 @@ pub(super) enum Answer {
 
 const HASTEN: &str = "
 with held as materialized (
-    select ctid from queue.job where id = any($1) and seq is null for update skip locked)
-update queue.job set seq = nextval('queue.job_seq'), parked = null, run_at = clock_timestamp(), attempt = 0,
+    select ctid from queue.job where id = any($1) and seq is null and parked is null for update skip locked)
+update queue.job set seq = nextval('queue.job_seq'), run_at = clock_timestamp(), attempt = 0,
     waiting = null, not_before = null
 where ctid = any (array (select ctid from held)) returning id, queue_id";
 
@@ -192,11 +192,13 @@ held as materialized (
     select ctid from queue.job where id = any($1) and claimed_by is null and waiting is not true
     for update skip locked)
 update queue.job as job set
-    seq = case when wish.at <= clock_timestamp() then coalesce(job.seq, nextval('queue.job_seq')) end,
-    parked = null,
+    seq = case
+        when wish.at <= clock_timestamp() and (job.seq is not null or job.parked is null)
+        then coalesce(job.seq, nextval('queue.job_seq')) end,
+    parked = case when wish.at <= clock_timestamp() then job.parked end,
     run_at = case
         when wish.at > clock_timestamp() then wish.at
-        when job.seq is null then clock_timestamp()
+        when job.seq is null and job.parked is null then clock_timestamp()
         else job.run_at end
 from wish where job.ctid = any (array (select ctid from held))
 returning job.id, case when job.seq is not null then job.queue_id end";
@@ -212,14 +214,17 @@ where ctid = any (array (select ctid from held))
 returning id, case when seq is not null then queue_id end";
 
 /// How these stand, and which unfinished job has their key.
-const STATES: &str = "
-select job.id,
-    (case when job.claimed_by is not null then 5 when job.waiting then 6 when job.seq is null then 4 else 3 end)::smallint,
+const STATES: &str = concat!(
+    "
+select job.id, ",
+    standing!(),
+    ",
     null::bigint
 from queue.job as job where job.id = any($1)
 union all
 select job.id, job.state, (select rival.id from queue.job as rival where rival.unique_key = job.unique_key)
-from queue.history as job where job.id = any($1)";
+from queue.history as job where job.id = any($1)"
+);
 
 impl Queue {
     /// Runs a dead, cancelled or scheduled job now, with its attempts counted anew.

@@ -11,6 +11,7 @@ mod claim;
 mod desk;
 mod drain;
 mod enqueue;
+mod explain;
 mod fleet;
 mod flow;
 mod harness;
