@@ -109,6 +109,8 @@ pub(crate) struct Worker {
     pub(crate) queues: Vec<String>,
     pub(crate) concurrency: u32,
     pub(crate) grace_period_s: u32,
+    /// How long finished jobs are kept; `None` leaves it as the database has it.
+    pub(crate) queue_keep_days: Option<u16>,
     pub(crate) payload_retention_days: u16,
     /// Everything that must not appear in what agents write.
     pub(crate) secrets: Vec<Secret<String>>,
@@ -137,6 +139,7 @@ impl Worker {
             queues,
             concurrency: env.number(&v::CONCURRENCY, 32, 1..=10_000)?,
             grace_period_s: grace_period_s(env)?,
+            queue_keep_days: queue_keep_days(env)?,
             payload_retention_days: u16::try_from(retention)?,
             secrets,
             database,
@@ -145,6 +148,15 @@ impl Worker {
             agent: Agent::read(env)?,
         })
     }
+}
+
+/// Not a default of 30: that would undo at each start what was set in the database.
+fn queue_keep_days(env: &Environment) -> Result<Option<u16>> {
+    if env.text(&v::QUEUE_KEEP_DAYS)?.is_none() {
+        return Ok(None);
+    }
+    let days = env.number(&v::QUEUE_KEEP_DAYS, 30, 1..=3650)?;
+    Ok(Some(u16::try_from(days)?))
 }
 
 /// The password in a database's URL.
@@ -363,6 +375,10 @@ mod tests {
         let worker = Worker::read(&of(&[DATABASE, TOKEN, IMAGE])).unwrap();
         assert_eq!(worker.queues, ["deliveries", "runs"]);
         assert!(matches!(worker.cluster, Cluster::Inferred));
+        assert_eq!(worker.queue_keep_days, None);
+        let week = ("CODEX_K8S_QUEUE_KEEP_DAYS", "7");
+        let worker = Worker::read(&of(&[DATABASE, TOKEN, IMAGE, week])).unwrap();
+        assert_eq!(worker.queue_keep_days, Some(7));
         let url = ("CODEX_K8S_KUBERNETES_URL", "https://k");
         for (pairs, said) in [
             (vec![DATABASE, IMAGE], "CODEX_K8S_GITHUB_TOKEN"),
@@ -382,6 +398,10 @@ mod tests {
             (
                 vec![DATABASE, TOKEN, IMAGE, ("CODEX_K8S_GITHUB_API_URL", "ftp://x/")],
                 "CODEX_K8S_GITHUB_API_URL",
+            ),
+            (
+                vec![DATABASE, TOKEN, IMAGE, ("CODEX_K8S_QUEUE_KEEP_DAYS", "0")],
+                "1 to 3650",
             ),
             (
                 vec![DATABASE, TOKEN, IMAGE, ("CODEX_K8S_AGENT_DEADLINE", "5")],

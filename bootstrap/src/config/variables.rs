@@ -54,6 +54,8 @@ variables! {
         "jobs that one worker runs at once, 1 to 10000";
     GRACE_PERIOD: "GRACE_PERIOD", "gateway worker", "20",
         "seconds that work in flight gets to finish after SIGTERM, 0 to 3600";
+    QUEUE_KEEP_DAYS: "QUEUE_KEEP_DAYS", "worker", "as set in the database, at first 30",
+        "days that the queues of this worker keep finished jobs, from the next on, 1 to 3650";
     PAYLOAD_RETENTION: "PAYLOAD_RETENTION", "worker", "30",
         "days that the payloads of webhooks are kept, 1 to 3650";
     GITHUB_API_URL: "GITHUB_API_URL", "worker", "https://api.github.com",

@@ -54,6 +54,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     let shutdown = signals::shutdown(arguments.with_parent)?;
     let listener = gateway::listen(config.metrics_listen, variables::METRICS_LISTEN.name).await?;
     let store = database::connect(&config.database, "codex-k8s worker", &shutdown).await?;
+    keep_finished(&config, &store).await?;
     let worker = compose(&config, &store).await?;
 
     // These outlive the drain: an orchestrator goes on asking, and jobs go on counting.
@@ -73,6 +74,18 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     serving.await??;
     store.close().await;
     outcome.context("the worker stopped")
+}
+
+/// Has the queues keep their finished jobs as long as was configured, if it was.
+async fn keep_finished(config: &config::Worker, store: &Store) -> Result<()> {
+    let Some(days) = config.queue_keep_days else {
+        return Ok(());
+    };
+    for queue in &config.queues {
+        let kept = store.queue().set_retention(queue, days).await;
+        kept.with_context(|| format!("can't have the queue {queue} keep its jobs for {days} days"))?;
+    }
+    Ok(())
 }
 
 /// The worker on this store, with GitHub and Kubernetes as configured.

@@ -48,6 +48,7 @@ pub(super) struct Throughput {
 
 /// Drains before and beside a deep history.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the JSON")]
 pub(super) struct Deep {
     pub(super) beside: History,
     pub(super) empty_per_s: f64,
@@ -58,6 +59,7 @@ pub(super) struct Deep {
 
 /// Drains without and with limits.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the JSON")]
 pub(super) struct Limited {
     pub(super) keys: u64,
     pub(super) max_running: i32,

@@ -78,7 +78,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
         terminated.recv().await;
         stop.cancel();
     };
-    let (worked, ()) = tokio::join!(worker, told);
+    let (outcome, ()) = tokio::join!(worker, told);
     store.close().await;
-    Ok(worked?)
+    Ok(outcome?)
 }
