@@ -284,3 +284,30 @@ async fn after_ten_silent_deaths_a_job_is_dead_whatever_attempts_are_left() {
     rescuer.stop().await;
     stage.assert_empty().await;
 }
+
+/// With the lease that workers have by default.
+#[tokio::test]
+async fn a_worker_that_died_without_a_word_is_rescued_within_fifteen_seconds() {
+    let stage = Stage::new().await;
+    let probe = Probe::new(&stage);
+    probe.open(1);
+    let worker = stage.start(gated(), probe.clone(), options("w", 1));
+    stage.worker_id("w").await;
+    let mut conn = stage.pool.acquire().await.unwrap();
+    stage.queue.pause(&mut conn, QUEUE).await.unwrap();
+    let id = stage.enqueue(job(json!(1))).await;
+    let dead = corpse(&stage, "dead", &[id]).await;
+    let lease_ms = i32::try_from(WorkerOptions::default().lease.as_millis()).unwrap();
+    sqlx::query("update queue.worker set lease_ms = $2, heartbeat_at = clock_timestamp() where id = $1")
+        .bind(dead)
+        .bind(lease_ms)
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+    stage.queue.resume(&mut conn, QUEUE).await.unwrap();
+    let died = Instant::now();
+    let row = stage.reaches(id, State::Completed).await;
+    assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());
+    assert_eq!(row.worker.as_deref(), Some("w"));
+    worker.stop().await;
+}

@@ -2,7 +2,7 @@
 //!
 //! A worker with a long lease renews it seldom; cut short in its row, it has run out for the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queue::{JobError, OnConflict, Outcome, Policy, Registry, State, WorkerOptions};
 use serde_json::{Value, json};
@@ -314,6 +314,42 @@ async fn a_long_job_keeps_its_lease() {
     assert_eq!(meter.count("codex_k8s_queue_rescued_total"), 0);
     let value: Vec<Value> = probe.seen().into_iter().map(|seen| seen.args).collect();
     assert_eq!(value, [json!("long")]);
+}
+
+#[tokio::test]
+async fn handlers_that_hold_every_connection_and_never_rest_cost_no_lease() {
+    let meter = Meter::default();
+    let _meter = metrics::set_default_local_recorder(&meter);
+    let stage = Stage::new().await;
+    let registry = || {
+        Registry::new().add(
+            KIND,
+            no_limit(),
+            |probe: Probe, job: queue::Job<Value>| async move {
+                probe.see(&job);
+                let held = probe.pool.acquire().await;
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_secs(4) {
+                    tokio::task::yield_now().await;
+                }
+                drop(held);
+                Ok::<_, JobError>(Outcome::Done)
+            },
+        )
+    };
+    let connections = usize::try_from(stage.queue.pool().options().get_max_connections()).unwrap();
+    let jobs = (0..connections).map(|n| job(json!(n)));
+    stage.enqueue_many(jobs.collect()).await;
+    let probe = Probe::new(&stage);
+    let short = || Duration::from_secs(1);
+    let a = stage.start(registry(), probe.clone(), with_lease("a", connections, short()));
+    let b = stage.start(registry(), probe.clone(), with_lease("b", connections, short()));
+    probe.until_seen(connections).await;
+    a.stop().await;
+    b.stop().await;
+    assert_eq!(probe.seen().len(), connections, "some ran twice");
+    assert_eq!(meter.count("codex_k8s_queue_rescued_total"), 0);
+    stage.assert_empty().await;
 }
 
 /// Somebody's open transaction holds a dead worker's job: its other jobs, and due ones, don't wait for that.

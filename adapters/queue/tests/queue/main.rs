@@ -12,6 +12,7 @@ mod desk;
 mod drain;
 mod enqueue;
 mod explain;
+mod features;
 mod fleet;
 mod flow;
 mod harness;

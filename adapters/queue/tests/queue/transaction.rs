@@ -154,3 +154,26 @@ async fn a_rerun_noted_meanwhile_survives_the_handlers_own_completion() {
         2
     );
 }
+
+/// Each commit is a flush of the log: many ends have to share one.
+#[tokio::test]
+async fn ends_of_many_jobs_share_their_transactions() {
+    let stage = Stage::new().await;
+    stage
+        .enqueue_many((0..2_000).map(|n| job(json!(n))).collect())
+        .await;
+    let registry = Registry::new().add(KIND, quick(), |(), _: Job<Value>| async move {
+        Ok::<_, JobError>(Outcome::Done)
+    });
+    let worker = stage.start(registry, (), options("w", 200));
+    stage.until_empty().await;
+    worker.stop().await;
+    // The transaction that wrote a row stands in it.
+    let transactions = stage
+        .number("select count(distinct xmin::text) from queue.history")
+        .await;
+    assert!(
+        transactions <= 400,
+        "{transactions} transactions ended 2,000 jobs"
+    );
+}

@@ -1,11 +1,15 @@
 //! Wakes: soon after an enqueue, seldom enough under a flood, and not at all where they can't be had.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use queue::{JobError, Outcome, Policy, Registry, State, Wake, WorkerOptions};
+use queue::{JobError, Outcome, Policy, Queue, Registry, State, Wake, WorkerOptions};
 use serde_json::json;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 use crate::harness::{KIND, QUEUE, Stage, job, options};
 use crate::pooler;
@@ -215,4 +219,76 @@ async fn a_lost_listener_comes_back() {
         2,
         "of {QUEUE}"
     );
+}
+
+#[tokio::test]
+async fn what_nobody_was_told_of_is_found_by_the_poll_beneath() {
+    let stage = Stage::new().await;
+    let (starts, mut started) = mpsc::unbounded_channel();
+    let worker = stage.start(reporting(), starts, options("w", 4));
+    latency(&stage, &mut started).await;
+    fall_asleep().await;
+    let mute = Queue::with_wake(stage.queue.pool().clone(), Wake::Poll);
+    let mut conn = stage.queue.pool().acquire().await.unwrap();
+    mute.enqueue(&mut conn, job(json!(0))).await.unwrap();
+    let start = tokio::time::timeout(Duration::from_secs(5), started.recv()).await;
+    assert!(start.is_ok(), "nothing but a wake finds jobs");
+    worker.stop().await;
+}
+
+/// Keeps the values of the field `wake`.
+#[derive(Default, Clone)]
+struct Sayings(Arc<Mutex<Vec<String>>>);
+
+impl Visit for Sayings {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "wake" {
+            self.0.lock().unwrap().push(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+impl Subscriber for Sayings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn a_worker_says_at_its_start_how_it_is_woken() {
+    for (wake, expected) in [(Wake::Notify, "notify"), (Wake::Poll, "poll only")] {
+        if wake == Wake::Notify && pooler::skips("it is about NOTIFY") {
+            continue;
+        }
+        let stage = Stage::with_wake(wake).await;
+        let sayings = Sayings::default();
+        let said = tracing::subscriber::set_default(sayings.clone());
+        let worker = stage.start(reporting(), mpsc::unbounded_channel().0, options("w", 1));
+        stage.worker_id("w").await;
+        worker.stop().await;
+        drop(said);
+        let sayings = sayings.0.lock().unwrap();
+        assert!(
+            sayings.len() == 1 && sayings[0].starts_with(expected),
+            "{sayings:?}"
+        );
+    }
 }
