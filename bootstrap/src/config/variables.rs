@@ -51,7 +51,7 @@ variables! {
     QUEUES: "QUEUES", "worker", "deliveries,runs",
         "the queues to work on, separated by commas";
     CONCURRENCY: "CONCURRENCY", "worker", "32",
-        "jobs that one worker runs at once, 1 to 10000";
+        "jobs of each of its queues that one worker runs at once, 1 to 10000";
     GRACE_PERIOD: "GRACE_PERIOD", "gateway worker", "20",
         "seconds that work in flight gets to finish after SIGTERM, 0 to 3600";
     QUEUE_KEEP_DAYS: "QUEUE_KEEP_DAYS", "worker", "as set in the database, at first 30",

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// The queues to work on, separated by commas (CODEX_K8S_QUEUES)
     #[arg(long)]
     queues: Option<String>,
-    /// Jobs to run at once (CODEX_K8S_CONCURRENCY)
+    /// Jobs of each queue to run at once (CODEX_K8S_CONCURRENCY)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: Option<u32>,
     /// Drains when standard input ends, that is when the process that started this one is gone
