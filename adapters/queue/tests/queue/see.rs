@@ -179,7 +179,9 @@ async fn workers_are_shown_with_what_they_hold() {
     let worker = stage.start(registry, probe.clone(), options("w", 3));
     stage.enqueue_many((0..2).map(|n| job(json!(n))).collect()).await;
     probe.until_seen(2).await;
-    stage.until("select coalesce(held, 0) = 2 from queue.worker").await;
+    stage
+        .until("select coalesce(held, 0) = 2 from queue.worker")
+        .await;
     let live = stage.queue.workers().await.unwrap();
     assert_eq!(live.len(), 1);
     let shown = &live[0];
