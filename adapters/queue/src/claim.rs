@@ -72,6 +72,7 @@ macro_rules! take {
                 epoch = job.epoch + 1,
                 attempt = job.attempt + case when job.kind_id = any (paused.kinds) then 0 else 1 end,
                 seq = case when job.kind_id = any (paused.kinds) then null else job.seq end,
+                run_at = case when job.kind_id = any (paused.kinds) then null else job.run_at end,
                 parked = case when job.kind_id = any (paused.kinds) then job.seq end
             from paused
             where job.ctid = any (array (select ctid from next))

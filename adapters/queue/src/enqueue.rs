@@ -21,9 +21,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8,
     case when $11 is not null then queue.lane($11, $12) end)
 returning id, case when $9 = 0 and $13 then queue.wake($1) end";
 
-/// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten, 3 for debounce
-/// with at most `$16` ms. A job that runs just now is
-/// never changed under its handler: it is noted to be run once more.
+/// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten, 3 for debounce with at most
+/// `$16` ms. A job that runs just now is never changed under its handler: it is noted to be run once more. One that
+/// was put aside with its kind stands in line again, until the next claim meets it.
 const UPSERT: &str = "
 with new as (
     insert into queue.job as old
@@ -32,7 +32,7 @@ with new as (
     values ($1, $2, $3, $4, $5, $6, $7, $8,
         case when $9 = 0 then nextval('queue.job_seq') end,
         case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12,
-    case when $11 is not null then queue.lane($11, $12) end, $14)
+        case when $11 is not null then queue.lane($11, $12) end, $14)
     on conflict (unique_key) where unique_key is not null do update set
         args = case when $15 = 0 or old.claimed_by is not null then old.args else excluded.args end,
         seq = case
@@ -49,6 +49,7 @@ with new as (
                 then least(excluded.run_at, old.created_at + $16 * interval '1 millisecond')
             when coalesce(old.seq, excluded.seq) is not null then null
             else least(old.run_at, excluded.run_at) end,
+        parked = case when $15 = 0 or old.claimed_by is not null then old.parked end,
         rerun_args = case
             when $15 > 0 and old.claimed_by is not null then excluded.args else old.rerun_args end,
         rerun_at = case

@@ -166,12 +166,22 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
     stage.queue.pause_kind(&mut conn, KIND).await.unwrap();
     let waiting = stage.enqueue(job(json!(1))).await;
     let laned = stage.enqueue(job(json!(2)).tenant("t")).await;
+    let delayed = stage
+        .enqueue(job(json!(4)).delay(Duration::from_millis(20)))
+        .await;
+    let unique = || job(json!(5)).unique("k", queue::OnConflict::Replace);
+    let replaced = stage.enqueue(unique()).await;
     let other = stage.enqueue(queue::NewJob::new(QUEUE, "other", json!(3))).await;
     let probe = Probe::new(&stage);
     let worker = stage.start(registry, probe.clone(), options("w", 5));
     stage.reaches(other, State::Completed).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(probe.seen().len(), 1);
+    assert_eq!(
+        stage.number("select max(epoch)::bigint from queue.job").await,
+        1,
+        "what is put aside stays there"
+    );
     assert_eq!(
         stage
             .number("select count(*) from queue.job where seq is not null")
@@ -179,8 +189,12 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
         0,
         "jobs of a paused kind are put aside, where no claim steps over them"
     );
+    // A new time counts for a job that was put aside, too.
+    stage.enqueue(unique().delay(Duration::from_mins(10))).await;
     stage.queue.resume_kind(&mut conn, KIND).await.unwrap();
     stage.reaches(waiting, State::Completed).await;
+    stage.reaches(delayed, State::Completed).await;
+    assert_eq!(stage.job(replaced).await.state(), State::Scheduled);
     stage.reaches(laned, State::Completed).await;
     worker.stop().await;
 }
