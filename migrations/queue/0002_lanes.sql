@@ -84,29 +84,39 @@ create table queue.bucket (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 -- Enters the gate of a queue with limits until the end of the transaction: one claim at a time. Returns what
--- the other workers run, and the next jobs of the plain line, locked, with their keys' hashes. One call, because
--- all others wait meanwhile; in plpgsql, so that the snapshot is younger than the lock.
+-- the other workers run, and the next jobs of the plain line, locked, with their keys' hashes: p_limit at most,
+-- and no more than p_room, what the limit leaves for all others and this claim, has left. One call, because all
+-- others wait meanwhile; in plpgsql, so that the snapshots are younger than the lock.
 create function queue.enter(
     p_queue smallint,
     p_worker integer,
     p_kinds integer[],
     p_limit bigint,
+    p_room bigint,
     p_low smallint[],
     p_high smallint[],
     p_first bigint[],
     p_before bigint[]
 ) returns table (running bigint, keys bigint[], places text[], place_keys bigint[])
 language plpgsql as $$
+declare
+    others bigint;
+    others_keys bigint[];
+    wanted bigint;
 begin
     perform pg_advisory_xact_lock(1903520884, p_queue);
+    with latest as materialized (
+        select held.running, held.keys
+        from queue.worker as worker
+        cross join lateral (select h.running, h.keys from queue.held as h
+            where h.queue_id = p_queue and h.worker_id = worker.id order by h.version desc limit 1) as held
+        where worker.stopped_at is null and worker.id <> p_worker)
+    select coalesce((select sum(latest.running) from latest), 0),
+        coalesce((select array_agg(key) from latest cross join lateral unnest(latest.keys) as key), '{}')
+    into others, others_keys;
+    wanted := greatest(least(p_limit, p_room - others), 0);
     return query
-        with latest as materialized (
-            select held.running, held.keys
-            from queue.worker as worker
-            cross join lateral (select h.running, h.keys from queue.held as h
-                where h.queue_id = p_queue and h.worker_id = worker.id order by h.version desc limit 1) as held
-            where worker.stopped_at is null and worker.id <> p_worker),
-        line as materialized (
+        with line as materialized (
             select place.* from unnest(p_low, p_high, p_first, p_before) as part (low, high, first, before)
             cross join lateral (
                 select job.ctid as place, hashtextextended(job.key, 0) as key from queue.job as job
@@ -114,12 +124,11 @@ begin
                   and job.seq >= part.first and job.seq < part.before and job.seq is not null
                   and job.lane is null and job.claimed_by is null and job.kind_id = any(p_kinds)
                 order by job.priority, job.seq
-                limit p_limit
+                limit wanted
                 for update skip locked) as place
             where not exists (select from queue.queue where id = p_queue and paused_at is not null)
-            limit p_limit)
-        select coalesce((select sum(latest.running) from latest), 0)::bigint,
-            coalesce((select array_agg(key) from latest cross join lateral unnest(latest.keys) as key), '{}'),
+            limit wanted)
+        select others, others_keys,
             coalesce((select array_agg(line.place::text) from line), '{}'),
             coalesce((select array_agg(line.key) from line), '{}');
 end $$;

@@ -21,7 +21,7 @@ select laned, max_running, max_running_per_key, rate, rate_period_ms, key_rate, 
 from queue.queue where id = $1";
 
 const ENTER: &str = "
-select running, keys, places, place_keys from queue.enter($1, $2, $3, $4, $5, $6, $7, $8)";
+select running, keys, places, place_keys from queue.enter($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// Buckets that aren't full, with the microseconds until they are.
 const BUCKETS: &str = "
@@ -205,19 +205,23 @@ impl Gate {
         limit: usize,
     ) -> Result<(Room, Vec<Place>), sqlx::Error> {
         let ranges = line.ranges();
+        let (mine, my_keys) = self.tally.running();
+        let room = settings
+            .max_running
+            .map_or(i64::MAX, |limit| i64::from(limit) - mine as i64);
         let (others, others_keys, places, keys): (i64, Vec<i64>, Vec<String>, Vec<Option<i64>>) =
             sqlx::query_as(ENTER)
                 .bind(who.queue_id)
                 .bind(who.worker_id)
                 .bind(&who.kinds)
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .bind(room)
                 .bind(ranges.low)
                 .bind(ranges.high)
                 .bind(ranges.first)
                 .bind(ranges.before)
                 .fetch_one(&mut *conn)
                 .await?;
-        let (mine, my_keys) = self.tally.running();
         let mut running: HashMap<i64, usize> = HashMap::new();
         for key in others_keys.into_iter().chain(my_keys) {
             *running.entry(key).or_default() += 1;
