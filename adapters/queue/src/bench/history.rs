@@ -43,10 +43,14 @@ pub async fn fill(queue: &Queue, history: History) -> Result<(), Error> {
             .execute(queue.pool())
             .await?;
     }
-    sqlx::query("vacuum analyze queue.job")
-        .execute(queue.pool())
-        .await?;
-    sqlx::query("analyze queue.history").execute(queue.pool()).await?;
+    // Filling leaves work behind that a history grown over days has had done: visibility, statistics, writing back.
+    for settle in [
+        "vacuum analyze queue.job",
+        "vacuum analyze queue.history",
+        "checkpoint",
+    ] {
+        sqlx::query(settle).execute(queue.pool()).await?;
+    }
     Ok(())
 }
 
