@@ -1,6 +1,7 @@
 //! The lanes of a queue, and whose turn it is.
 //!
-//! A job with a tenant or a key stands in the lane of both. Claims go round the tenants, and within a tenant
+//! A job with a tenant stands in the lane of its tenant and key, and so does a job whose key a limit has blocked
+//! in the line. Claims go round the tenants, and within a tenant
 //! round its lanes, a job a turn: a tenant's flood delays its own jobs and nobody else's. Which lanes have
 //! jobs is known from walks over the index, which read one entry a lane; lanes that a limit blocks are left
 //! out of the turns, so their jobs aren't looked at.

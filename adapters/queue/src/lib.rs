@@ -97,6 +97,7 @@ mod model;
 mod names;
 mod orphans;
 mod outcome;
+mod pause;
 mod policy;
 mod registry;
 mod report;

@@ -1,10 +1,10 @@
-//! What a queue allows over the whole fleet, and what is paused.
+//! What a queue allows over the whole fleet.
 
 use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use crate::{Error, Queue, Wake};
+use crate::{Error, Queue};
 
 /// So many jobs may start in so long: all at once, and then evenly as the time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,112 +119,5 @@ impl Queue {
             rate: rate(row.2, row.3),
             rate_per_key: rate(row.4, row.5),
         })
-    }
-
-    /// Starts no more jobs of this queue; what runs goes on. Holds for claims made after the commit.
-    pub async fn pause(&self, conn: &mut PgConnection, queue: &str) -> Result<(), Error> {
-        let queue_id = self.names().queue(queue).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query(
-            "update queue.queue set paused_at = coalesce(paused_at, clock_timestamp()) where id = $1",
-        )
-        .persistent(false)
-        .bind(queue_id)
-        .execute(&mut *unit)
-        .await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    /// Ends [`Queue::pause`].
-    pub async fn resume(&self, conn: &mut PgConnection, queue: &str) -> Result<(), Error> {
-        let queue_id = self.names().queue(queue).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query("update queue.queue set paused_at = null where id = $1")
-            .persistent(false)
-            .bind(queue_id)
-            .execute(&mut *unit)
-            .await?;
-        self.hurry(&mut unit, queue_id).await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    /// Starts no more jobs of this kind, in any queue. Those that are ready are put aside by the workers'
-    /// maintenance, so that claims needn't step over them.
-    pub async fn pause_kind(&self, conn: &mut PgConnection, kind: &str) -> Result<(), Error> {
-        let kind_id = self.names().kind(kind).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query("update queue.kind set paused_at = coalesce(paused_at, clock_timestamp()) where id = $1")
-            .persistent(false)
-            .bind(kind_id)
-            .execute(&mut *unit)
-            .await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    /// Ends [`Queue::pause_kind`]; jobs put aside come back within a second, in their places.
-    pub async fn resume_kind(&self, conn: &mut PgConnection, kind: &str) -> Result<(), Error> {
-        let kind_id = self.names().kind(kind).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query("update queue.kind set paused_at = null where id = $1")
-            .persistent(false)
-            .bind(kind_id)
-            .execute(&mut *unit)
-            .await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    /// Starts no more jobs of this tenant in this queue.
-    pub async fn pause_tenant(
-        &self,
-        conn: &mut PgConnection,
-        queue: &str,
-        tenant: &str,
-    ) -> Result<(), Error> {
-        let queue_id = self.names().queue(queue).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query(
-            "insert into queue.paused_tenant (queue_id, tenant) values ($1, $2) on conflict do nothing",
-        )
-        .persistent(false)
-        .bind(queue_id)
-        .bind(tenant)
-        .execute(&mut *unit)
-        .await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    /// Ends [`Queue::pause_tenant`].
-    pub async fn resume_tenant(
-        &self,
-        conn: &mut PgConnection,
-        queue: &str,
-        tenant: &str,
-    ) -> Result<(), Error> {
-        let queue_id = self.names().queue(queue).await?;
-        let mut unit = self.unit(conn).await?;
-        sqlx::query("delete from queue.paused_tenant where queue_id = $1 and tenant = $2")
-            .persistent(false)
-            .bind(queue_id)
-            .bind(tenant)
-            .execute(&mut *unit)
-            .await?;
-        self.hurry(&mut unit, queue_id).await?;
-        unit.end().await?;
-        Ok(())
-    }
-
-    async fn hurry(&self, conn: &mut PgConnection, queue_id: i16) -> Result<(), Error> {
-        if self.wake_mode() == Wake::Notify {
-            sqlx::query("select queue.wake($1)")
-                .bind(queue_id)
-                .execute(conn)
-                .await?;
-        }
-        Ok(())
     }
 }
