@@ -1,11 +1,12 @@
 //! Jobs as people see and steer them.
 //!
 //! `search` finds them, `steer` changes some of them in the caller's transaction, `apply` as many as a filter
-//! matches, and `audit` tells who did what. `counts`, `workers` and `snapshot` show how the queue fares.
+//! matches, and `audit` tells who did what. `counts`, `queues`, `workers` and `snapshot` show how the queue fares.
 
 mod apply;
 mod audit;
 mod counts;
+mod queues;
 mod search;
 mod snapshot;
 mod steer;
@@ -17,10 +18,11 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
 pub use apply::{Applied, Preview, Selection};
-pub(crate) use audit::forget as forget_audit;
 pub use audit::{AuditEntry, AuditFilter};
+pub(crate) use audit::{Subject, forget as forget_audit, record_subject};
 pub use counts::QueueCount;
 pub(crate) use counts::{Gauges, read_gauges};
+pub use queues::QueueRow;
 pub(crate) use search::bounded;
 pub use search::{Filter, Page};
 pub use snapshot::{Holder, SnapshotHolders};
@@ -145,6 +147,8 @@ pub struct Attempt {
     pub worker: String,
     /// What went wrong.
     pub error: String,
+    /// W3C trace context that it ran in: that of the one who enqueued the job.
+    pub traceparent: Option<String>,
 }
 
 /// The number of an unfinished job's state. One that is put aside with its paused kind keeps its place in line.
@@ -192,7 +196,7 @@ impl Queue {
         };
         let attempts = sqlx::query_as(
             "select attempt.attempt, attempt.at, coalesce(worker.name, 'worker ' || attempt.worker_id) as worker,
-                attempt.error
+                attempt.error, attempt.traceparent
             from queue.attempt as attempt left join queue.worker as worker on worker.id = attempt.worker_id
             where attempt.job_id = $1 order by attempt.at, attempt.attempt",
         ).persistent(false);

@@ -83,8 +83,8 @@ const END: &str = concat!(
         delete from queue.job as job using held where job.ctid = held.ctid
         returning job.*, held.state, held.reason, held.result),
     failed as (
-        insert into queue.attempt (job_id, attempt, worker_id, error)
-        select id, attempt, claimed_by, reason from gone where state = 2) ",
+        insert into queue.attempt (job_id, attempt, worker_id, error, traceparent)
+        select id, attempt, claimed_by, reason, traceparent from gone where state = 2) ",
     to_history!("gone", "state", "reason", "result"),
     " returning id"
 );
@@ -99,8 +99,8 @@ macro_rules! end_and_rerun {
             $which,
             " returning *),
             failed as (
-                insert into queue.attempt (job_id, attempt, worker_id, error)
-                select id, attempt, claimed_by, $5::text from gone where $4::smallint = 2),
+                insert into queue.attempt (job_id, attempt, worker_id, error, traceparent)
+                select id, attempt, claimed_by, $5::text, traceparent from gone where $4::smallint = 2),
             again as (
                 insert into queue.job (seq, run_at, kind_id, max_attempts, timeout_ms, queue_id, priority,
                     unique_key, correlation_id, traceparent, tags, args, tenant, key, lane)
@@ -148,10 +148,10 @@ back as (
         last_error = coalesce(held.error, job.last_error)
     from held
     where job.ctid = held.ctid
-    returning job.id, job.attempt, held.error),
+    returning job.id, job.attempt, held.error, job.traceparent),
 failed as (
-    insert into queue.attempt (job_id, attempt, worker_id, error)
-    select id, attempt, $3, error from back where error is not null)
+    insert into queue.attempt (job_id, attempt, worker_id, error, traceparent)
+    select id, attempt, $3, error, traceparent from back where error is not null)
 select id from back";
 
 /// Which of these leases still stand, and whether they have a rerun noted.

@@ -48,10 +48,11 @@
 //!
 //! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`].
 //! * Run: [`Kind`] (a job's arguments, [`Policy`] and handler in one type), [`Registry`], [`Worker`].
-//! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::workers`], [`Queue::oldest_snapshot`];
+//! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::queues`], [`Queue::workers`], [`Queue::oldest_snapshot`];
 //!   [`Queue::explain`] says why a job is not running.
 //! * Steer: [`Queue::retry`], [`Queue::cancel`], [`Queue::change`]; many by [`Queue::preview`] and
-//!   [`Queue::apply`]; [`Queue::audit`] tells who did.
+//!   [`Queue::apply`]; [`Queue::pause`], [`Queue::set_limits`], [`Queue::pause_schedule`] and their like for more
+//!   than jobs; [`Queue::audit`] tells who did.
 //! * In a fleet: [`Queue::drain_worker`], [`Queue::worker_gone`].
 //! * Follow: [`Job::log`], [`Job::progress`] in a handler; [`Queue::log`], [`Queue::progress`] for people.
 //! * Plan: [`Schedule`], [`Queue::put_schedule`].
@@ -121,7 +122,7 @@ use sqlx::PgPool;
 pub use claim::Claimed;
 pub use desk::{
     Action, Applied, Attempt, AuditEntry, AuditFilter, By, Change, Filter, Holder, JobRow, LiveWorker, Page,
-    Preview, QueueCount, Selection, SnapshotHolders, State, When,
+    Preview, QueueCount, QueueRow, Selection, SnapshotHolders, State, When,
 };
 pub use error::Error;
 pub use explain::{Awaited, Explanation, Holding, Reason};
@@ -130,6 +131,7 @@ pub use kind::Kind;
 pub use limits::{Limits, Rate};
 pub use migrate::migrate;
 pub use outcome::{JobError, Outcome};
+pub use pause::Pause;
 pub use policy::{Backoff, Policy};
 pub use registry::{Job, Registry};
 pub use report::{LogLevel, LogLine, Progress};

@@ -52,11 +52,11 @@ rescued as (
         rerun_at = null,
         rerun_args = null
     from left_behind where job.ctid = left_behind.ctid
-    returning job.id, job.queue_id, job.rescues, job.attempt, job.max_attempts, job.last_error, worker_id,
-        suspected),
+    returning job.id, job.queue_id, job.rescues, job.attempt, job.max_attempts, job.last_error, job.traceparent,
+        worker_id, suspected),
 burned as (
-    insert into queue.attempt (job_id, attempt, worker_id, error)
-    select id, attempt, worker_id, last_error from rescued where suspected)
+    insert into queue.attempt (job_id, attempt, worker_id, error, traceparent)
+    select id, attempt, worker_id, last_error, traceparent from rescued where suspected)
 select id, queue_id, suspected and (rescues >= $4 or attempt >= max_attempts) from rescued";
 
 const BURY: &str = concat!(

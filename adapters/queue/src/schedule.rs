@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
+use crate::desk::{Subject, record_subject};
 use crate::finish::FOREVER;
-use crate::{Enqueued, Error, NewJob, OnConflict, Queue};
+use crate::pause::pause_states;
+use crate::{By, Enqueued, Error, NewJob, OnConflict, Queue};
 pub use row::{ScheduleRow, TickRow};
 use timetable::Timetable;
 
@@ -199,6 +201,10 @@ where (old.cron, old.time_zone, old.queue, old.kind, old.args, old.priority, old
         excluded.priority, excluded.max_attempts, excluded.timeout_ms, excluded.tags, excluded.tick_field,
         excluded.single, excluded.catch_up, null, excluded.tenant, excluded.key)";
 
+const PAUSE: &str = "
+update queue.schedule set paused_at = clock_timestamp(), updated_at = clock_timestamp()
+where name = $1 and paused_at is null returning paused_at";
+
 const RESUME: &str = "
 update queue.schedule set paused_at = null, next_at = $2, retry_at = null, error = null,
     updated_at = clock_timestamp()
@@ -245,43 +251,56 @@ impl Queue {
         stored.ok_or_else(|| Error::Invalid(format!("schedule `{}` was removed meanwhile", schedule.name)))
     }
 
-    /// Removes a schedule; its jobs stay. False if there is none of this name.
-    pub async fn remove_schedule(&self, conn: &mut PgConnection, name: &str) -> Result<bool, Error> {
-        let mut conn = self.unit(conn).await?;
-        let removed = sqlx::query("delete from queue.schedule where name = $1").persistent(self.named());
-        let removed = removed.bind(name).execute(&mut *conn).await?;
-        conn.end().await?;
-        Ok(removed.rows_affected() > 0)
+    /// Removes a schedule; its jobs stay. Audited, as its pauses and triggers are, in the caller's transaction. False
+    /// if there is none of this name.
+    pub async fn remove_schedule(&self, conn: &mut PgConnection, name: &str, by: &By) -> Result<bool, Error> {
+        let removed = sqlx::query_scalar(
+            "delete from queue.schedule as schedule where name = $1 returning to_jsonb(schedule)",
+        );
+        let mut tx = conn.begin().await?;
+        let removed: Option<Value> = removed
+            .persistent(false)
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let is_gone = removed.is_some();
+        if is_gone {
+            let change = (removed, None);
+            record_subject(&mut tx, "remove", &Subject::Schedule(name), change, &[], by).await?;
+        }
+        tx.commit().await?;
+        Ok(is_gone)
     }
 
     /// Stops its ticks; those of the pause are not caught up. False if there is none that isn't paused.
-    pub async fn pause_schedule(&self, conn: &mut PgConnection, name: &str) -> Result<bool, Error> {
-        let paused = sqlx::query(
-            "update queue.schedule set paused_at = clock_timestamp(), updated_at = clock_timestamp()
-            where name = $1 and paused_at is null",
-        );
-        let mut conn = self.unit(conn).await?;
-        let paused = paused
-            .persistent(self.named())
-            .bind(name)
-            .execute(&mut *conn)
-            .await?;
-        conn.end().await?;
-        Ok(paused.rows_affected() > 0)
+    pub async fn pause_schedule(&self, conn: &mut PgConnection, name: &str, by: &By) -> Result<bool, Error> {
+        let mut tx = conn.begin().await?;
+        let paused = sqlx::query_scalar(PAUSE).persistent(false).bind(name);
+        let Some(paused_at) = paused.fetch_optional(&mut *tx).await? else {
+            return Ok(false);
+        };
+        let change = pause_states(None, Some(paused_at));
+        record_subject(&mut tx, "pause", &Subject::Schedule(name), change, &[], by).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Lets it tick again from now on. False if there is none that is paused.
-    pub async fn resume_schedule(&self, conn: &mut PgConnection, name: &str) -> Result<bool, Error> {
-        let mut conn = self.unit(conn).await?;
-        let Some(row) = self.find_schedule(&mut conn, name).await? else {
+    pub async fn resume_schedule(&self, conn: &mut PgConnection, name: &str, by: &By) -> Result<bool, Error> {
+        let mut tx = conn.begin().await?;
+        let Some(row) = self.find_schedule(&mut tx, name).await? else {
             return Ok(false);
         };
         let timetable = Timetable::parse(&row.cron, &row.time_zone)?;
-        let next_at = self.upcoming(&mut conn, &timetable, &row.cron).await?;
-        let resumed = sqlx::query(RESUME).persistent(self.named());
-        let resumed = resumed.bind(name).bind(next_at).execute(&mut *conn).await?;
-        conn.end().await?;
-        Ok(resumed.rows_affected() > 0)
+        let next_at = self.upcoming(&mut tx, &timetable, &row.cron).await?;
+        let resumed = sqlx::query(RESUME).persistent(false).bind(name).bind(next_at);
+        if resumed.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let change = pause_states(row.paused_at, None);
+        record_subject(&mut tx, "resume", &Subject::Schedule(name), change, &[], by).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Enqueues its job now, paused or not; its ticks stay as they are. None if there is none of this name.
@@ -289,13 +308,14 @@ impl Queue {
         &self,
         conn: &mut PgConnection,
         name: &str,
+        by: &By,
     ) -> Result<Option<Enqueued>, Error> {
-        let mut conn = self.unit(conn).await?;
-        let Some(row) = self.find_schedule(&mut conn, name).await? else {
+        let mut tx = conn.begin().await?;
+        let Some(row) = self.find_schedule(&mut tx, name).await? else {
             return Ok(None);
         };
-        let now = self.now(&mut conn).await?;
-        let enqueued = self.enqueue(&mut conn, row.job(now).tag("manual")).await?;
+        let now = self.now(&mut tx).await?;
+        let enqueued = self.enqueue(&mut tx, row.job(now).tag("manual")).await?;
         sqlx::query(
             "insert into queue.schedule_tick (schedule_id, tick, manual, job_id) values ($1, $2, true, $3)",
         )
@@ -303,9 +323,11 @@ impl Queue {
         .bind(row.id)
         .bind(now)
         .bind(enqueued.id)
-        .execute(&mut *conn)
+        .execute(&mut *tx)
         .await?;
-        conn.end().await?;
+        let subject = Subject::Schedule(name);
+        record_subject(&mut tx, "trigger", &subject, (None, None), &[enqueued.id], by).await?;
+        tx.commit().await?;
         Ok(Some(enqueued))
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::QUEUE;
-use crate::{Error, Limits, Queue};
+use crate::{By, Error, Limits, Queue};
 
 /// The keys that limited jobs are spread over.
 pub const KEYS: u64 = 10_000;
@@ -41,14 +41,24 @@ pub async fn limit(queue: &Queue, max_running: i32, max_running_per_key: i32) ->
         ..Limits::default()
     };
     queue
-        .set_limits(&mut *queue.pool().acquire().await?, QUEUE, limits)
+        .set_limits(
+            &mut *queue.pool().acquire().await?,
+            QUEUE,
+            limits,
+            &By::new("bench"),
+        )
         .await
 }
 
 /// Lifts them.
 pub async fn lift(queue: &Queue) -> Result<(), Error> {
     queue
-        .set_limits(&mut *queue.pool().acquire().await?, QUEUE, Limits::default())
+        .set_limits(
+            &mut *queue.pool().acquire().await?,
+            QUEUE,
+            Limits::default(),
+            &By::new("bench"),
+        )
         .await
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::{QUEUE, job, per_second};
-use crate::{Error, NewJob, Queue};
+use crate::{By, Error, NewJob, Queue};
 
 /// The most that a drain may take.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -70,7 +70,7 @@ pub async fn drain(queue: &Queue, jobs: u64) -> Result<f64, Error> {
     let queue_id = queue.names().queue(QUEUE).await?;
     let mut conn = queue.pool().acquire().await?;
     let start = Instant::now();
-    queue.resume(&mut conn, QUEUE).await?;
+    queue.resume(&mut conn, QUEUE, &By::new("bench")).await?;
     let left = "select exists (select from queue.job where queue_id = $1 and seq is not null)";
     while sqlx::query_scalar(left)
         .bind(queue_id)

@@ -1,4 +1,7 @@
-//! Who changed which jobs, and why. Written in the change's own transaction, kept for 400 days.
+//! Who changed which jobs, queues, kinds, tenants and schedules, and why. Written in the change's own transaction,
+//! kept for 400 days.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,7 +15,7 @@ const KEEP_DAYS: i32 = 400;
 /// The most that are thrown away by one statement.
 const AT_ONCE: u64 = 1_000;
 
-/// One change of up to 1,000 jobs.
+/// One change: of up to 1,000 jobs, or of one subject.
 #[derive(Debug, Clone, FromRow)]
 pub struct AuditEntry {
     /// Its place, growing.
@@ -21,15 +24,22 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: String,
-    /// `retry`, `cancel`, `delete`, `reschedule` or `priority`.
+    /// Of jobs `retry`, `cancel`, `delete`, `reschedule` or `priority`; else `pause`, `resume`, `limits`, `trigger`
+    /// or `remove`.
     pub action: String,
+    /// What was changed where it is no job, such as `queue mail` or `schedule nightly-report`.
+    pub subject: Option<String>,
+    /// How the subject stood: its pause, its limits, or a removed schedule.
+    pub before: Option<Value>,
+    /// How it stands since, as far as it was changed.
+    pub after: Option<Value>,
     /// The time or the priority that was given.
     pub detail: Option<String>,
-    /// Which jobs were changed.
+    /// Which jobs were changed; the one that a schedule's trigger stands for.
     pub job_ids: Vec<i64>,
     /// How they were chosen, where not by their identifiers.
     pub filter: Option<Value>,
-    /// How many were changed.
+    /// How many jobs were changed.
     pub affected: i32,
     /// Why.
     pub reason: Option<String>,
@@ -44,6 +54,8 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// Only what changed this job.
     pub job_id: Option<i64>,
+    /// Only of this [`AuditEntry::subject`].
+    pub subject: Option<String>,
 }
 
 impl Queue {
@@ -55,7 +67,8 @@ impl Queue {
         limit: i64,
     ) -> Result<Vec<AuditEntry>, Error> {
         let mut query = QueryBuilder::<Postgres>::new(
-            "select id, at, actor, action, detail, job_ids, filter, affected, reason from queue.audit where true",
+            "select id, at, actor, action, subject, before, after, detail, job_ids, filter, affected, reason
+            from queue.audit where true",
         );
         if let Some(actor) = &filter.actor {
             query.push(" and actor = ").push_bind(actor.clone());
@@ -65,6 +78,9 @@ impl Queue {
         }
         if let Some(job_id) = filter.job_id {
             query.push(" and job_ids @> array[").push_bind(job_id).push("]");
+        }
+        if let Some(subject) = &filter.subject {
+            query.push(" and subject = ").push_bind(subject.clone());
         }
         if let Some(before) = before {
             query.push(" and id < ").push_bind(before);
@@ -102,6 +118,52 @@ pub(super) async fn record(
     .bind(job_ids)
     .bind(filter.map(sqlx::types::Json))
     .bind(i32::try_from(job_ids.len()).unwrap_or(i32::MAX))
+    .bind(&by.reason)
+    .execute(conn)
+    .await
+    .map(|_| ())
+}
+
+/// What was changed that is no job.
+#[derive(Debug)]
+pub(crate) enum Subject<'a> {
+    Queue(&'a str),
+    Kind(&'a str),
+    Tenant { queue: &'a str, tenant: &'a str },
+    Schedule(&'a str),
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue(name) => write!(f, "queue {name}"),
+            Self::Kind(name) => write!(f, "kind {name}"),
+            Self::Tenant { queue, tenant } => write!(f, "tenant {tenant} of queue {queue}"),
+            Self::Schedule(name) => write!(f, "schedule {name}"),
+        }
+    }
+}
+
+/// Writes down what somebody did to a subject; `job_ids` are the jobs that came of it.
+pub(crate) async fn record_subject(
+    conn: &mut PgConnection,
+    action: &'static str,
+    subject: &Subject<'_>,
+    (before, after): (Option<Value>, Option<Value>),
+    job_ids: &[i64],
+    by: &By,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into queue.audit (actor, action, subject, before, after, job_ids, affected, reason)
+        values ($1, $2, $3, $4, $5, $6, cardinality($6), $7)",
+    )
+    .persistent(false)
+    .bind(&by.actor)
+    .bind(action)
+    .bind(subject.to_string())
+    .bind(before)
+    .bind(after)
+    .bind(job_ids)
     .bind(&by.reason)
     .execute(conn)
     .await

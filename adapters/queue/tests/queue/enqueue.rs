@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use queue::{Enqueued, Error, NewJob, Outcome, Policy, Queue, Registry, State, Verdict};
 use serde_json::{Value, json};
+use sqlx::types::chrono::{DateTime, Utc};
 
 use crate::harness::{KIND, Probe, QUEUE, Stage, job, options, pool};
 
@@ -92,6 +93,26 @@ async fn a_job_enqueued_from_sql_runs_at_once_or_after_its_delay() {
     );
     worker.stop().await;
     stage.assert_empty().await;
+}
+
+#[tokio::test]
+async fn a_job_enqueued_from_sql_for_a_point_in_time_has_that_time() {
+    let stage = Stage::new().await;
+    let enqueue = "select queue.enqueue_at($1, 'test', 'test.job', 'null', p_tenant => 'acme')";
+    let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()")
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap();
+    let hour = chrono::Duration::hours(1);
+    for (at, state, run_at) in [
+        (now + hour, State::Scheduled, Some(now + hour)),
+        (now - hour, State::Ready, None),
+    ] {
+        let id = sqlx::query_scalar(enqueue).bind(at);
+        let row = stage.job(id.fetch_one(&stage.pool).await.unwrap()).await;
+        assert_eq!((row.state(), row.run_at), (state, run_at));
+        assert_eq!(row.tenant.as_deref(), Some("acme"));
+    }
 }
 
 #[tokio::test]

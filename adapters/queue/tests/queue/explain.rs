@@ -5,7 +5,7 @@ use std::time::Duration;
 use queue::{Awaited, Explanation, Job, JobError, Limits, Outcome, Policy, Rate, Reason, Registry, State};
 use serde_json::{Value, json};
 
-use crate::harness::{KIND, PATIENCE, Probe, QUEUE, Stage, StartedWorker, job, options};
+use crate::harness::{KIND, PATIENCE, Probe, QUEUE, Stage, StartedWorker, ann, job, options};
 
 async fn why(stage: &Stage, id: i64) -> Explanation {
     let explanation = stage
@@ -68,7 +68,11 @@ fn start(stage: &Stage, probe: &Probe) -> StartedWorker {
 
 async fn limit(stage: &Stage, limits: Limits) {
     let mut conn = stage.queue.pool().acquire().await.unwrap();
-    stage.queue.set_limits(&mut conn, QUEUE, limits).await.unwrap();
+    stage
+        .queue
+        .set_limits(&mut conn, QUEUE, limits, &ann())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -166,9 +170,13 @@ async fn pauses_are_named_the_queues_the_kinds_and_the_tenants() {
     sign_on(&stage, "w").await;
     let id = stage.enqueue(job(json!(1)).tenant("t")).await;
     let mut conn = stage.queue.pool().acquire().await.unwrap();
-    stage.queue.pause(&mut conn, QUEUE).await.unwrap();
-    stage.queue.pause_kind(&mut conn, KIND).await.unwrap();
-    stage.queue.pause_tenant(&mut conn, QUEUE, "t").await.unwrap();
+    stage.queue.pause(&mut conn, QUEUE, &ann()).await.unwrap();
+    stage.queue.pause_kind(&mut conn, KIND, &ann()).await.unwrap();
+    stage
+        .queue
+        .pause_tenant(&mut conn, QUEUE, "t", &ann())
+        .await
+        .unwrap();
     assert!(matches!(
         &reasons(&stage, id).await[..],
         [
@@ -185,7 +193,7 @@ async fn a_job_put_aside_with_its_kind_is_ready_and_says_so() {
     let stage = Stage::new().await;
     let id = stage.enqueue(job(json!(1))).await;
     let mut conn = stage.queue.pool().acquire().await.unwrap();
-    stage.queue.pause_kind(&mut conn, KIND).await.unwrap();
+    stage.queue.pause_kind(&mut conn, KIND, &ann()).await.unwrap();
     let probe = Probe::new(&stage);
     let worker = start(&stage, &probe);
     stage.until("select parked is not null from queue.job").await;
@@ -213,7 +221,7 @@ async fn a_job_put_aside_with_its_kind_is_ready_and_says_so() {
         "as any ready job"
     );
     worker.stop().await;
-    stage.queue.resume_kind(&mut conn, KIND).await.unwrap();
+    stage.queue.resume_kind(&mut conn, KIND, &ann()).await.unwrap();
     assert!(matches!(
         reasons(&stage, id).await[..],
         [Reason::PutAside { .. }, Reason::NoWorkerOfQueue { .. }]

@@ -7,7 +7,7 @@ use queue::{JobError, Outcome, Policy, Registry, State, Wake, WorkerOptions};
 use serde_json::json;
 use sqlx::types::chrono::{DateTime, Utc};
 
-use crate::harness::{KIND, PATIENCE, Probe, QUEUE, Stage, job, options};
+use crate::harness::{KIND, PATIENCE, Probe, QUEUE, Stage, ann, job, options};
 
 fn gated() -> Registry<Probe> {
     Registry::new().add(KIND, Policy::default(), |probe: Probe, job| async move {
@@ -294,7 +294,7 @@ async fn a_worker_that_died_without_a_word_is_rescued_within_fifteen_seconds() {
     let worker = stage.start(gated(), probe.clone(), options("w", 1));
     stage.worker_id("w").await;
     let mut conn = stage.pool.acquire().await.unwrap();
-    stage.queue.pause(&mut conn, QUEUE).await.unwrap();
+    stage.queue.pause(&mut conn, QUEUE, &ann()).await.unwrap();
     let id = stage.enqueue(job(json!(1))).await;
     let dead = corpse(&stage, "dead", &[id]).await;
     let lease_ms = i32::try_from(WorkerOptions::default().lease.as_millis()).unwrap();
@@ -304,7 +304,7 @@ async fn a_worker_that_died_without_a_word_is_rescued_within_fifteen_seconds() {
         .execute(&stage.pool)
         .await
         .unwrap();
-    stage.queue.resume(&mut conn, QUEUE).await.unwrap();
+    stage.queue.resume(&mut conn, QUEUE, &ann()).await.unwrap();
     let died = Instant::now();
     let row = stage.reaches(id, State::Completed).await;
     assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());

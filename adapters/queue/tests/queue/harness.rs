@@ -234,6 +234,11 @@ impl StartedWorker {
     }
 }
 
+/// Who changes things in tests, and why.
+pub(crate) fn ann() -> By {
+    By::new("ann").because("it was wrong")
+}
+
 /// A job of [`KIND`] in [`QUEUE`].
 pub(crate) fn job(args: Value) -> NewJob {
     NewJob::new(QUEUE, KIND, args)

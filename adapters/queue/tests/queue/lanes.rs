@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use queue::{Job, JobError, Outcome, Policy, Registry, State};
 use serde_json::{Value, json};
 
-use crate::harness::{KIND, Probe, QUEUE, Stage, job, options};
+use crate::harness::{KIND, Probe, QUEUE, Stage, ann, job, options};
 
 fn seeing() -> Registry<Probe> {
     Registry::new().add(
@@ -113,13 +113,13 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let mut conn = stage.pool.acquire().await.unwrap();
     let probe = Probe::new(&stage);
     let worker = stage.start(seeing(), probe.clone(), options("w", 5));
-    stage.queue.pause(&mut conn, QUEUE).await.unwrap();
+    stage.queue.pause(&mut conn, QUEUE, &ann()).await.unwrap();
     let plain = stage.enqueue(job(json!("plain"))).await;
     let laned = stage.enqueue(job(json!("laned")).tenant("t")).await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(probe.seen().is_empty(), "the queue is paused: {:?}", probe.seen());
     let start = Instant::now();
-    stage.queue.resume(&mut conn, QUEUE).await.unwrap();
+    stage.queue.resume(&mut conn, QUEUE, &ann()).await.unwrap();
     stage.reaches(plain, State::Completed).await;
     stage.reaches(laned, State::Completed).await;
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -132,7 +132,7 @@ async fn a_paused_tenant_waits_and_the_others_go_on() {
     let mut conn = stage.pool.acquire().await.unwrap();
     stage
         .queue
-        .pause_tenant(&mut conn, QUEUE, "paused")
+        .pause_tenant(&mut conn, QUEUE, "paused", &ann())
         .await
         .unwrap();
     let waiting = stage.enqueue(job(json!(1)).tenant("paused").key("k")).await;
@@ -144,7 +144,7 @@ async fn a_paused_tenant_waits_and_the_others_go_on() {
     assert_eq!(stage.job(waiting).await.state(), State::Ready);
     stage
         .queue
-        .resume_tenant(&mut conn, QUEUE, "paused")
+        .resume_tenant(&mut conn, QUEUE, "paused", &ann())
         .await
         .unwrap();
     stage.reaches(waiting, State::Completed).await;
@@ -163,7 +163,7 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
             Ok::<_, JobError>(Outcome::Done)
         },
     );
-    stage.queue.pause_kind(&mut conn, KIND).await.unwrap();
+    stage.queue.pause_kind(&mut conn, KIND, &ann()).await.unwrap();
     let waiting = stage.enqueue(job(json!(1))).await;
     let laned = stage.enqueue(job(json!(2)).tenant("t")).await;
     let delayed = stage
@@ -191,7 +191,7 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
     );
     // A new time counts for a job that was put aside, too.
     stage.enqueue(unique().delay(Duration::from_mins(10))).await;
-    stage.queue.resume_kind(&mut conn, KIND).await.unwrap();
+    stage.queue.resume_kind(&mut conn, KIND, &ann()).await.unwrap();
     stage.reaches(waiting, State::Completed).await;
     stage.reaches(delayed, State::Completed).await;
     assert_eq!(stage.job(replaced).await.state(), State::Scheduled);

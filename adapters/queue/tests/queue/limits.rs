@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use queue::{Job, JobError, Limits, Outcome, Policy, Rate, Registry};
 use serde_json::{Value, json};
 
-use crate::harness::{KIND, QUEUE, Stage, StartedWorker, job, options};
+use crate::harness::{KIND, QUEUE, Stage, StartedWorker, ann, job, options};
 
 /// Who runs just now, and the most that ever did.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +59,11 @@ fn registry() -> Registry<Crowd> {
 
 async fn limit(stage: &Stage, limits: Limits) {
     let mut conn = stage.pool.acquire().await.unwrap();
-    stage.queue.set_limits(&mut conn, QUEUE, limits).await.unwrap();
+    stage
+        .queue
+        .set_limits(&mut conn, QUEUE, limits, &ann())
+        .await
+        .unwrap();
     assert_eq!(stage.queue.limits(&mut conn, QUEUE).await.unwrap(), limits);
 }
 
@@ -287,7 +291,7 @@ async fn a_limit_that_makes_no_sense_is_refused() {
             ..Limits::default()
         },
     ] {
-        let refused = stage.queue.set_limits(&mut conn, QUEUE, limits).await;
+        let refused = stage.queue.set_limits(&mut conn, QUEUE, limits, &ann()).await;
         assert!(
             matches!(refused, Err(queue::Error::Invalid(_))),
             "{limits:?}: {refused:?}"

@@ -33,6 +33,7 @@ mod retry;
 mod run;
 mod schedule;
 mod see;
+mod steering;
 mod testkit;
 mod transaction;
 mod unique;

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use queue::{
-    Action, AuditEntry, AuditFilter, By, Change, Filter, NewJob, OnConflict, Preview, Selection, State, Wake,
+    Action, AuditEntry, AuditFilter, Change, Filter, NewJob, OnConflict, Preview, Selection, State, Wake,
     When,
 };
 use serde_json::json;
 
-use crate::harness::{KIND, QUEUE, Stage, job};
-
-fn ann() -> By {
-    By::new("ann").because("it was wrong")
-}
+use crate::harness::{KIND, QUEUE, Stage, ann, job};
 
 async fn change(stage: &Stage, id: i64, change: Change) -> Action {
     let mut conn = stage.pool.acquire().await.unwrap();

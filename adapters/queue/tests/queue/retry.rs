@@ -27,11 +27,15 @@ fn quick() -> Policy {
     }
 }
 
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 #[tokio::test]
 async fn after_its_last_attempt_a_job_is_dead_with_the_errors_of_all_of_them() {
     let stage = Stage::new().await;
     let probe = Probe::new(&stage);
-    let id = stage.enqueue(job(json!(0)).max_attempts(3)).await;
+    let id = stage
+        .enqueue(job(json!(0)).max_attempts(3).traceparent(TRACE))
+        .await;
     let worker = stage.start(stubborn(quick()), probe.clone(), options("w", 2));
     let row = stage.reaches(id, State::Dead).await;
     worker.stop().await;
@@ -42,7 +46,10 @@ async fn after_its_last_attempt_a_job_is_dead_with_the_errors_of_all_of_them() {
     let attempts: Vec<i32> = probe.seen().iter().map(|seen| seen.attempt).collect();
     assert_eq!(attempts, [1, 2, 3]);
     let (_, kept) = stage.queue.get(id).await.unwrap().unwrap();
-    assert!(kept.iter().all(|attempt| attempt.worker == "w"));
+    assert!(
+        kept.iter()
+            .all(|attempt| attempt.worker == "w" && attempt.traceparent.as_deref() == Some(TRACE))
+    );
     assert!(kept.windows(2).all(|pair| pair[0].at < pair[1].at));
     stage.assert_empty().await;
 }

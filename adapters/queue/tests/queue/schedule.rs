@@ -5,7 +5,7 @@ use std::time::Duration;
 use queue::{CatchUp, Error, JobError, Outcome, Policy, Registry, Schedule, ScheduleRow, Wake};
 use serde_json::json;
 
-use crate::harness::{KIND, QUEUE, Stage, StartedWorker, options};
+use crate::harness::{KIND, QUEUE, Stage, StartedWorker, ann, options};
 
 fn every(cron: &'static str) -> Schedule {
     Schedule::new("report", cron, QUEUE, KIND, json!({}))
@@ -273,8 +273,20 @@ async fn a_paused_schedule_does_not_tick_and_its_pause_is_not_caught_up() {
         .await
         .unwrap();
     let mut conn = stage.pool.acquire().await.unwrap();
-    assert!(stage.queue.pause_schedule(&mut conn, "report").await.unwrap());
-    assert!(!stage.queue.pause_schedule(&mut conn, "report").await.unwrap());
+    assert!(
+        stage
+            .queue
+            .pause_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !stage
+            .queue
+            .pause_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
     missed_since(&stage, "3 hours").await;
     let worker = keeper(&stage, "w");
     tokio::time::sleep(Duration::from_millis(800)).await;
@@ -288,8 +300,20 @@ async fn a_paused_schedule_does_not_tick_and_its_pause_is_not_caught_up() {
             .is_some()
     );
 
-    assert!(stage.queue.resume_schedule(&mut conn, "report").await.unwrap());
-    assert!(!stage.queue.resume_schedule(&mut conn, "report").await.unwrap());
+    assert!(
+        stage
+            .queue
+            .resume_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !stage
+            .queue
+            .resume_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
     assert_eq!(row(&stage).await.paused_at, None);
     stage.until(AHEAD).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -304,7 +328,7 @@ async fn triggered_it_runs_now_and_ticks_as_before() {
     let mut conn = stage.pool.acquire().await.unwrap();
     let job = stage
         .queue
-        .trigger_schedule(&mut conn, "report")
+        .trigger_schedule(&mut conn, "report", &ann())
         .await
         .unwrap()
         .unwrap();
@@ -320,7 +344,7 @@ async fn triggered_it_runs_now_and_ticks_as_before() {
     assert!(
         stage
             .queue
-            .trigger_schedule(&mut conn, "none")
+            .trigger_schedule(&mut conn, "none", &ann())
             .await
             .unwrap()
             .is_none()
@@ -431,8 +455,20 @@ async fn schedules_and_ticks_come_in_pages_and_go_when_removed() {
     );
 
     let mut conn = stage.pool.acquire().await.unwrap();
-    assert!(stage.queue.remove_schedule(&mut conn, "report").await.unwrap());
-    assert!(!stage.queue.remove_schedule(&mut conn, "report").await.unwrap());
+    assert!(
+        stage
+            .queue
+            .remove_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !stage
+            .queue
+            .remove_schedule(&mut conn, "report", &ann())
+            .await
+            .unwrap()
+    );
     assert_eq!(stage.queue.schedule("report").await.unwrap(), None);
     assert!(
         stage

@@ -8,7 +8,7 @@ use queue::{Backoff, Job, JobError, Kind, Limits, NewJob, Outcome, Policy, Queue
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::harness::Stage;
+use crate::harness::{Stage, ann};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,7 +155,7 @@ async fn tenants_limits_and_several_queues_are_all_served() {
     let mut conn = stage.queue.pool().acquire().await.unwrap();
     stage
         .queue
-        .set_limits(&mut conn, "limited", limits)
+        .set_limits(&mut conn, "limited", limits, &ann())
         .await
         .unwrap();
     stage.enqueue_many(jobs).await;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use queue::{Queue, bench};
+use queue::{By, Queue, bench};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,11 @@ impl Workers {
         concurrency: u32,
     ) -> Result<Self> {
         queue
-            .pause(&mut *queue.pool().acquire().await?, bench::QUEUE)
+            .pause(
+                &mut *queue.pool().acquire().await?,
+                bench::QUEUE,
+                &By::new("bench"),
+            )
             .await?;
         let program = std::env::current_exe().context("finding this program")?;
         let mut workers = Vec::new();
