@@ -1,10 +1,14 @@
 //! `codex-k8s queue`: the operator's desk at the database itself, for when there is no gateway or the matter is
 //! bigger than one job. Every change is written to `queue.audit`.
 
+mod author;
 mod change;
 mod choice;
 mod enqueue;
 mod health;
+mod limits;
+mod pause;
+mod schedules;
 mod show;
 
 use std::process::ExitCode;
@@ -56,6 +60,16 @@ enum Command {
     Priority(change::Priority),
     /// Enqueues a job
     Enqueue(enqueue::New),
+    /// Starts no more jobs of a queue, a kind or a tenant; what runs goes on
+    Pause(pause::Paused),
+    /// Ends a pause
+    Resume(pause::Paused),
+    /// Lists what is paused
+    Pauses,
+    /// Shows the queues' limits, or changes those that are given
+    Limits(limits::Limited),
+    /// Shows and steers schedules
+    Schedules(schedules::Schedules),
 }
 
 /// Does what was asked.
@@ -97,6 +111,11 @@ async fn answer(queue: &Queue, desk: Desk) -> Result<ExitCode> {
             return change::run(queue, wish.wish, Change::Priority(wish.to), json).await;
         }
         Command::Enqueue(new) => enqueue::run(queue, new, json).await?,
+        Command::Pause(paused) => pause::run(queue, paused, true, json).await?,
+        Command::Resume(paused) => pause::run(queue, paused, false, json).await?,
+        Command::Pauses => pause::list(queue, json).await?,
+        Command::Limits(limited) => limits::run(queue, limited, json).await?,
+        Command::Schedules(schedules) => schedules::run(queue, schedules, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,22 +1,27 @@
-//! `codex-k8s queue` against a real database: a job is enqueued, found, changed, and the change is audited.
+//! `codex-k8s queue` against a real database: jobs, queues and schedules are shown and changed, and every change is
+//! audited.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
-use std::process::Command;
+use std::process::{Command, Output};
 
-use serde_json::Value;
+use domain::Secret;
+use postgres::{Options, Store};
+use queue::Schedule;
+use serde_json::{Value, json};
 use testkit::postgres::TestDatabase;
 
-fn said(url: &str, arguments: &[&str]) -> String {
+fn run(url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_codex-k8s"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CODEX_K8S_")) {
         command.env_remove(name);
     }
-    let output = command
-        .args(arguments)
-        .env("CODEX_K8S_DATABASE_URL", url)
-        .output()
-        .unwrap();
+    command.args(arguments).env("CODEX_K8S_DATABASE_URL", url);
+    command.output().unwrap()
+}
+
+fn said(url: &str, arguments: &[&str]) -> String {
+    let output = run(url, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?} said: {text}{errors}");
@@ -49,4 +54,107 @@ async fn a_job_is_admitted_and_changed_from_the_command_line() {
     assert!(audited.contains("nobody wants it"), "{audited}");
     let drained = said(url, &["worker", "drain", "--name", "nobody", "--wait", "1s"]);
     assert!(drained.contains("asked 0 workers"), "{drained}");
+}
+
+/// What it complained about, with the exit code of a failure.
+fn refused(url: &str, arguments: &[&str]) -> String {
+    let output = run(url, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn queues_are_paused_and_limited_from_the_command_line() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    said(url, &["migrate"]);
+    said(url, &["queue", "enqueue", "user.welcome", "--queue", "mail"]);
+    let typo = refused(url, &["queue", "pause", "mial"]);
+    assert!(
+        typo.contains("there is no queue mial; there are: ") && typo.contains("mail"),
+        "{typo}"
+    );
+
+    let paused = said(url, &["queue", "pause", "mail", "--reason", "the relay is down"]);
+    assert!(paused.contains("the queue mail is paused"), "{paused}");
+    said(url, &["queue", "pause", "--kind", "user.welcome"]);
+    said(url, &["queue", "pause", "mail", "--tenant", "acme"]);
+    let list = said(url, &["queue", "pauses", "--json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 3, "{list}");
+    let again = said(url, &["queue", "pause", "mail"]);
+    assert!(again.contains("was paused already"), "{again}");
+    for what in [
+        &["mail"][..],
+        &["--kind", "user.welcome"],
+        &["mail", "--tenant", "acme"],
+    ] {
+        let resumed = said(url, &[&["queue", "resume"], what].concat());
+        assert!(resumed.contains("goes on"), "{resumed}");
+    }
+
+    let limit = [
+        "queue",
+        "limits",
+        "mail",
+        "--max-running",
+        "5",
+        "--rate-per-key",
+        "10/60s",
+    ];
+    said(url, &limit);
+    let shown = said(url, &["queue", "limits", "mail", "--max-running", "none"]);
+    assert!(
+        shown.contains("10/60s") && !shown.contains('5'),
+        "the other limit stays: {shown}"
+    );
+
+    let audited = said(url, &["queue", "audit", "--subject", "queue mail", "--json"]);
+    let audited: Value = serde_json::from_str(&audited).unwrap();
+    let actions: Vec<&str> = audited
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["limits", "limits", "resume", "pause"]);
+    assert_eq!(audited[3]["reason"], "the relay is down");
+    assert_eq!(
+        (
+            &audited[0]["before"]["max_running"],
+            &audited[0]["after"]["max_running"]
+        ),
+        (&5.into(), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn schedules_are_paused_and_run_from_the_command_line() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    said(url, &["migrate"]);
+    let store = Store::connect(&Options::new(Secret::new(url.to_owned())))
+        .await
+        .unwrap();
+    let nightly = Schedule::new("nightly", "0 3 * * *", "mail", "report.build", json!({}));
+    let mut conn = store.queue().pool().acquire().await.unwrap();
+    store.queue().put_schedule(&mut conn, nightly).await.unwrap();
+    let schedules = |arguments: &[&str]| said(url, &[&["queue", "schedules"], arguments].concat());
+    assert!(schedules(&["pause", "nightly"]).contains("is paused"));
+    assert!(schedules(&["run-now", "nightly"]).contains("enqueued job "));
+    assert!(schedules(&["ticks", "nightly"]).contains("true"));
+    assert!(schedules(&["resume", "nightly"]).contains("next at "));
+    let listed = schedules(&["list"]);
+    assert!(
+        listed.contains("nightly") && listed.contains("0 3 * * *"),
+        "{listed}"
+    );
+    assert!(schedules(&["remove", "nightly"]).contains("is gone"));
+    let unknown = refused(url, &["queue", "schedules", "run-now", "nightly"]);
+    assert!(unknown.contains("there is no schedule nightly"), "{unknown}");
+    let audited = said(url, &["queue", "audit", "--subject", "schedule nightly"]);
+    assert!(
+        audited.contains("trigger") && audited.contains("remove"),
+        "{audited}"
+    );
 }

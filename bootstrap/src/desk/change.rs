@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use queue::{By, Change, Queue, Selection, When};
+use queue::{Change, Queue, Selection, When};
 use serde_json::json;
 
+use super::author::Author;
 use super::choice::Chosen;
 use super::print;
 
@@ -20,12 +21,8 @@ pub(super) struct Wish {
     /// Only says how many it would be
     #[arg(long)]
     dry_run: bool,
-    /// Who you are, for the audit
-    #[arg(long, env = "USER", default_value = "operator")]
-    by: String,
-    /// Why, for the audit
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    author: Author,
 }
 
 /// Arguments of `queue reschedule`.
@@ -84,8 +81,7 @@ pub(super) async fn run(queue: &Queue, wish: Wish, change: Change, json: bool) -
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut by = By::new(wish.by);
-    by.reason = wish.reason;
+    let by = wish.author.by();
     let applied = queue.apply(&selection, &change, &by).await?;
     let stopped = applied
         .stopped

@@ -11,10 +11,11 @@ use super::choice::Listed;
 use super::print;
 use crate::staff::table;
 
-const COUNTS: [(&str, &str); 7] = [
+const COUNTS: [(&str, &str); 8] = [
     ("QUEUE", "queue"),
     ("READY", "ready"),
     ("SCHEDULED", "scheduled"),
+    ("WAITING", "waiting"),
     ("RUNNING", "running"),
     ("OLDEST READY (MS)", "oldest_ready_ms"),
     ("AS OF (UTC)", "as_of"),
@@ -40,11 +41,14 @@ const JOBS: [(&str, &str); 8] = [
     ("CREATED (UTC)", "created_at"),
     ("LAST ERROR", "last_error"),
 ];
-const AUDIT: [(&str, &str); 8] = [
+const AUDIT: [(&str, &str); 11] = [
     ("ID", "id"),
     ("AT (UTC)", "at"),
     ("ACTOR", "actor"),
     ("ACTION", "action"),
+    ("OF", "subject"),
+    ("BEFORE", "before"),
+    ("AFTER", "after"),
     ("TO", "detail"),
     ("JOBS", "affected"),
     ("FILTER", "filter"),
@@ -57,12 +61,15 @@ pub(super) struct Audited {
     /// Only by this actor
     #[arg(long)]
     actor: Option<String>,
-    /// Only retry, cancel, delete, reschedule or priority
+    /// Only retry, cancel, delete, reschedule, priority, pause, resume, limits, trigger or remove
     #[arg(long)]
     action: Option<String>,
     /// Only what changed this job
     #[arg(long)]
     job: Option<i64>,
+    /// Only what changed this, such as "queue mail", "kind user.welcome" or "schedule nightly"
+    #[arg(long)]
+    subject: Option<String>,
     /// Only older than this entry
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
@@ -74,7 +81,8 @@ pub(super) struct Audited {
 pub(super) async fn counts(queue: &Queue, json: bool) -> Result<()> {
     let counts: Vec<Value> = queue.counts().await?.into_iter().map(|count| {
         json!({
-            "queue": count.queue, "ready": count.ready, "scheduled": count.scheduled, "running": count.running,
+            "queue": count.queue, "ready": count.ready, "scheduled": count.scheduled, "waiting": count.waiting,
+            "running": count.running,
             "oldest_ready_ms": count.oldest_ready_ms, "as_of": count.as_of, "exact": count.exact,
         })
     }).collect();
@@ -148,11 +156,13 @@ pub(super) async fn audit(queue: &Queue, audited: &Audited, json: bool) -> Resul
         actor: audited.actor.clone(),
         action: audited.action.clone(),
         job_id: audited.job,
+        subject: audited.subject.clone(),
     };
     let entries = queue.audit(&filter, audited.before, audited.limit).await?;
     let entries: Vec<Value> = entries.into_iter().map(|entry| {
         json!({
             "id": entry.id, "at": entry.at, "actor": entry.actor, "action": entry.action, "detail": entry.detail,
+            "subject": entry.subject, "before": entry.before, "after": entry.after,
             "job_ids": entry.job_ids, "filter": entry.filter, "affected": entry.affected, "reason": entry.reason,
         })
     }).collect();
