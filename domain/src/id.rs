@@ -38,6 +38,12 @@ numeric_id! {
     JobId;
     /// A comment on the forge.
     CommentId;
+    /// A person who may sign in.
+    UserId;
+    /// A sign-in of a person.
+    SessionId;
+    /// A personal token.
+    TokenId;
 }
 
 /// GitHub's `X-GitHub-Delivery`: 1 to 128 characters of `[A-Za-z0-9._-]`. GitHub sends a GUID; other

@@ -2,6 +2,7 @@
 //!
 //! * Types parsed at the edge: [`id`], [`delivery`], [`repository`], [`label`], [`stage`], [`event`].
 //! * State machines and policies, all pure: [`run`], [`policy`].
+//! * People, roles and rights: [`access`].
 //! * The typed jobs that carry work from one step to the next: [`job`].
 //! * Ports, the narrow interfaces that adapters fill in: [`port`].
 //!
@@ -10,6 +11,7 @@
 //! [`run::Run`]; [`job::RunStart`] and [`job::RunObserve`] drive it through [`port::Cluster`], and
 //! [`job::RunReport`] writes the status comment through [`port::Forge`].
 
+pub mod access;
 pub mod clock;
 pub mod delivery;
 pub mod event;
@@ -27,6 +29,8 @@ pub mod stage;
 pub mod workload;
 
 pub use clock::{Clock, SystemClock};
-pub use id::{CommentId, CorrelationId, DeliveryId, JobId, ProjectId, RepositoryId, RunId};
+pub use id::{
+    CommentId, CorrelationId, DeliveryId, JobId, ProjectId, RepositoryId, RunId, SessionId, TokenId, UserId,
+};
 pub use redact::Redactor;
 pub use secret::Secret;

@@ -3,6 +3,8 @@
 //! One port per capability, one method per transaction. Each has one contract suite in `testkit` that runs
 //! on every implementation.
 
+pub mod access;
+
 use async_trait::async_trait;
 
 use crate::delivery::{

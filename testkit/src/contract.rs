@@ -3,6 +3,7 @@
 //! A suite takes the port as a trait object and fails with what was broken. Each uses identifiers of its
 //! own, so that it can be run on a store that holds other things; none needs a database by itself.
 
+mod access;
 mod desks;
 mod inbox;
 mod ledger;
@@ -14,6 +15,7 @@ use domain::repository::Repository;
 use domain::run::NewRun;
 use domain::stage::Stage;
 
+pub use access::{principals, sign_ins, signing_keys, user_desk};
 pub use desks::{delivery_desk, run_desk};
 pub use inbox::inbox;
 pub use ledger::ledger;

@@ -1,6 +1,7 @@
 //! Fakes of the domain's ports, in memory: for tests of those who use a port, without a database, forge or
 //! cluster. The contract suites run on these and on the adapters.
 
+pub mod access;
 pub mod cluster;
 pub mod desks;
 pub mod faults;

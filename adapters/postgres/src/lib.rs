@@ -3,17 +3,20 @@
 //! * [`Store`] is the way in: [`Store::connect`], [`Store::migrate`], [`Store::seed_project`].
 //! * Ingress: `inbox` implements [`domain::port::Inbox`], with `partitions` for the payloads beneath it.
 //! * Workers: `ledger` and `run_store` implement [`domain::port::Ledger`] and [`domain::port::RunStore`].
-//! * Staff: `job_desk`, `run_desk` and `delivery_desk` implement the desks.
+//! * Staff: `job_desk`, `run_desk` and `delivery_desk` implement the desks, `access` the ports of
+//!   [`domain::port::access`]; `keyring` seals what is secret and has to be read back.
 //!
 //! What a method records commits together with the jobs that follow from it; `enqueue` is the only place
 //! that knows how a [`domain::job::NewJob`] is put into the queue.
 
+mod access;
 mod delivery_desk;
 mod enqueue;
 mod error;
 mod flow;
 mod inbox;
 mod job_desk;
+mod keyring;
 mod ledger;
 mod migrate;
 mod options;
@@ -26,6 +29,7 @@ mod run_store;
 mod store;
 mod text;
 
+pub use keyring::{InvalidKeyring, Keyring};
 pub use options::Options;
 pub use partitions::Maintained;
 pub use store::Store;

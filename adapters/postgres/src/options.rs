@@ -1,6 +1,10 @@
 //! How to reach the database.
 
+use std::sync::Arc;
+
 use domain::Secret;
+
+use crate::Keyring;
 
 /// Where the database is and how patient to be with it.
 #[derive(Debug, Clone)]
@@ -15,10 +19,12 @@ pub struct Options {
     pub statement_timeout_ms: u64,
     /// Shown in `pg_stat_activity`, to tell processes apart.
     pub application_name: String,
+    /// What secrets are sealed with. Without it, what needs one is refused.
+    pub keyring: Option<Arc<Keyring>>,
 }
 
 impl Options {
-    /// 20 connections, 5 s for a connection, 30 s for a statement.
+    /// 20 connections, 5 s for a connection, 30 s for a statement, no keyring.
     pub fn new(url: Secret<String>) -> Self {
         Self {
             url,
@@ -26,6 +32,7 @@ impl Options {
             acquire_timeout_ms: 5_000,
             statement_timeout_ms: 30_000,
             application_name: "codex-k8s".to_owned(),
+            keyring: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use crate::Options;
 use crate::error::{DATABASE, db};
 use crate::inbox::Intake;
+use crate::keyring::Keyring;
 
 /// A connection that was idle for longer is tried before it is used; a busy one shows by itself that it lives.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ pub struct Store {
     pub(crate) queue: Queue,
     pub(crate) connect_options: PgConnectOptions,
     pub(crate) intake: Intake,
+    pub(crate) keyring: Option<Arc<Keyring>>,
     /// Set once the queue has met the kinds that are enqueued here; see [`Store::begin`].
     pub(crate) kinds_known: Arc<OnceCell<()>>,
 }
@@ -67,6 +69,7 @@ impl Store {
             pool,
             connect_options: base,
             intake,
+            keyring: options.keyring.clone(),
             kinds_known: Arc::default(),
         })
     }

@@ -41,3 +41,16 @@ async fn run_desk() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn access() {
+    let world = World::create().await;
+    let store = &world.store;
+    contract::sign_ins(store, store, store, store).await.unwrap();
+    contract::user_desk(store, store).await.unwrap();
+    contract::signing_keys(store).await.unwrap();
+    let project = ("demo", world.repository.project.id);
+    contract::principals(store, store, store, store, store, project)
+        .await
+        .unwrap();
+}

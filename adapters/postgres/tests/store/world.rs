@@ -1,11 +1,17 @@
 //! A migrated database of a test's own, with one project of one slot, and a look behind the ports.
 
+use std::sync::Arc;
+
 use domain::Secret;
 use domain::repository::Repository;
 use postgres::{Options, Store};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::postgres::TestDatabase;
+
+/// 32 bytes of 0 and of 1, of different names.
+pub(crate) const KEYS: &str =
+    "new:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,old:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -51,6 +57,7 @@ impl World {
 pub(crate) fn options(database: &TestDatabase) -> Options {
     Options {
         max_connections: 8,
+        keyring: Some(Arc::new(KEYS.parse().unwrap())),
         ..Options::new(Secret::new(database.url().to_owned()))
     }
 }

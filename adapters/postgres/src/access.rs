@@ -1,0 +1,9 @@
+//! People, sign-ins, members, tokens and signing keys: one file per port of [`domain::port::access`].
+
+mod audit;
+mod members;
+mod own;
+mod principals;
+mod sign_ins;
+mod signing_keys;
+mod users;
