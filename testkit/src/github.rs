@@ -19,6 +19,7 @@ mod api;
 mod builder;
 mod faults;
 mod hooks;
+mod oauth;
 mod shapes;
 mod site;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::Builder;
 pub use faults::Fault;
+pub use oauth::Person;
 pub use world::Comment;
 
 use world::World;
@@ -59,6 +61,7 @@ struct Shared {
     counted: AtomicU64,
     faults: faults::Faults,
     hook: Option<hooks::Hook>,
+    oauth: oauth::Oauth,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
 }
@@ -87,7 +90,10 @@ impl Shared {
     }
 
     fn login_of(&self, token: &str) -> Option<String> {
-        self.accounts.get(token).cloned()
+        self.accounts
+            .get(token)
+            .cloned()
+            .or_else(|| self.oauth.login_of(token))
     }
 
     /// Notes a request, says how much of the hourly allowance is used.

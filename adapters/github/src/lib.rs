@@ -1,9 +1,10 @@
 //! The forge port over GitHub's REST API, through octocrab.
 //!
 //! Where it stands in the flow: `github.delivery` asks it for an issue's present state and for what the sender
-//! may do; `run.report` and `issue.comment` write their one comment through it.
+//! may do; `run.report` and `issue.comment` write their one comment through it. The gateway has it say who signs in.
 //!
 //! * [`forge`]: [`GithubForge`], the implementation of [`domain::port::Forge`].
+//! * `identity`: [`GithubIdentity`], GitHub's sign-in.
 //! * `comment`: how one comment stays one, whatever gets lost or raced.
 //! * `marker`: the hidden line that makes a comment ours.
 //! * `transport`: one request: time limit, retries of reads, metrics, what GitHub's refusals mean.
@@ -11,9 +12,11 @@
 
 mod comment;
 pub mod forge;
+mod identity;
 mod limits;
 mod marker;
 mod transport;
 mod wire;
 
 pub use forge::{GithubForge, GithubSettings, InvalidSettings};
+pub use identity::{GithubIdentity, IdentitySettings};

@@ -73,6 +73,7 @@ impl Answer {
 /// The way to GitHub.
 pub(crate) struct Transport {
     client: Octocrab,
+    accept: &'static str,
     request_timeout: Duration,
     read_budget: Duration,
 }
@@ -81,9 +82,15 @@ impl Transport {
     pub(crate) fn new(client: Octocrab, request_timeout: Duration, read_budget: Duration) -> Self {
         Self {
             client,
+            accept: "application/vnd.github+json",
             request_timeout,
             read_budget,
         }
+    }
+
+    /// Asks for another kind of answer than the API's.
+    pub(crate) fn accepting(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
     }
 
     /// Reads, trying again for what passes quickly. `operation` names it in the metrics.
@@ -163,7 +170,7 @@ impl Transport {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
-            .header(header::ACCEPT, "application/vnd.github+json");
+            .header(header::ACCEPT, self.accept);
         let request = self.client.build_request(request, body)?;
         let response = self.client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());

@@ -6,5 +6,7 @@ mod comments;
 mod contract;
 #[path = "simulated/forge.rs"]
 mod forge;
+#[path = "simulated/identity.rs"]
+mod identity;
 #[path = "simulated/world.rs"]
 mod world;

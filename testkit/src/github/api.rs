@@ -15,16 +15,17 @@ use serde_json::{Value, json};
 
 use super::answer::{error, not_found};
 use super::faults::{self, Fault};
-use super::{HOURLY_LIMIT, Shared, shapes, site};
+use super::{HOURLY_LIMIT, Shared, oauth, shapes, site};
 
 /// Who asks: the login of the token.
 #[derive(Clone)]
-pub(super) struct Caller(String);
+pub(super) struct Caller(pub(super) String);
 
 /// All routes.
 pub(super) fn router(shared: &Arc<Shared>) -> Router {
     let api = Router::new()
         .route("/user", get(user))
+        .route("/user/emails", get(oauth::emails))
         .route("/rate_limit", get(rate_limit))
         .route("/repos/{owner}/{name}", get(repository))
         .route(
@@ -49,6 +50,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .layer(from_fn_with_state(Arc::clone(shared), guard));
     Router::new()
         .route("/{owner}/{name}/issues/{number}", get(look))
+        .route("/login/oauth/authorize", get(oauth::choose).post(oauth::chosen))
+        .route("/login/oauth/access_token", post(oauth::exchange))
         .merge(api)
         .with_state(Arc::clone(shared))
         .layer(axum::extract::DefaultBodyLimit::max(1 << 20))

@@ -11,6 +11,7 @@ use domain::{Clock, Secret, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::oauth::{self, Person};
 use super::world::World;
 use super::{Shared, Simulator, api, faults, hooks};
 
@@ -24,6 +25,7 @@ pub struct Builder {
     collaborators: Vec<(String, String, String)>,
     state_file: Option<PathBuf>,
     hook: Option<hooks::Hook>,
+    oauth: oauth::Oauth,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,6 +40,7 @@ impl Default for Builder {
             collaborators: Vec::new(),
             state_file: None,
             hook: None,
+            oauth: oauth::Oauth::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -91,6 +94,29 @@ impl Builder {
         self
     }
 
+    /// An OAuth app that people sign in to; the browser is sent back to exactly this address.
+    pub fn oauth_app(mut self, client_id: &str, client_secret: &str, redirect_uri: &str) -> Self {
+        self.oauth.app = Some(oauth::App {
+            client_id: client_id.to_owned(),
+            client_secret: client_secret.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+        });
+        self
+    }
+
+    /// Somebody who may sign in: offered on the sign-in page, with `note` beside the name.
+    pub fn signs_in(mut self, login: &str, note: &str, emails: &[(&str, bool)]) -> Self {
+        self.oauth.people.push(Person {
+            login: login.to_owned(),
+            note: note.to_owned(),
+            emails: emails
+                .iter()
+                .map(|(email, verified)| ((*email).to_owned(), *verified))
+                .collect(),
+        });
+        self
+    }
+
     /// Another clock than the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -139,6 +165,7 @@ impl Builder {
             counted: AtomicU64::default(),
             faults: faults::Faults::default(),
             hook: self.hook,
+            oauth: self.oauth,
             client: reqwest::Client::new(),
             clock: self.clock,
         });

@@ -3,7 +3,7 @@
 use super::world::{Comment, Issue, Repository};
 
 /// Text as it may stand in HTML. Everything here is written by strangers.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
