@@ -32,7 +32,7 @@ chaos: ## Kills, pauses and crashes workers and databases for minutes and counts
 	$(CARGO) build -q -p codex-k8s
 	CODEX_K8S_CHAOS=long $(EXEC) $(CARGO) test -p codex-k8s-queue --lib -- --nocapture model::
 	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture chaos::
-	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture --ignored chaos::long::
+	$(EXEC) $(CARGO) test -p codex-k8s-queue --test queue -- --nocapture --ignored --test-threads=1 chaos::
 
 check: ## Formatting, lints, licences, advisories and the dependency rule
 	$(CARGO) fmt --all --check

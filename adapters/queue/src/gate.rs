@@ -20,8 +20,12 @@ const SETTINGS: &str = "
 select laned, max_running, max_running_per_key, rate, rate_period_ms, key_rate, key_rate_period_ms
 from queue.queue where id = $1";
 
+/// The last column is null where this worker was given up. Its row stays locked until the claim is written: whoever
+/// gives it up later sees what it has claimed.
 const ENTER: &str = "
-select running, keys, places, place_keys from queue.enter($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+select running, keys, places, place_keys,
+    (select true from queue.worker where id = $2 and stopped_at is null for share)
+from queue.enter($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// Buckets that aren't full, with the microseconds until they are.
 const BUCKETS: &str = "
@@ -37,6 +41,9 @@ set full_at = greatest(bucket.full_at, statement_timestamp()) + (excluded.full_a
 const PUBLISH: &str = "
 with old as (delete from queue.held where queue_id = $1 and worker_id = $2)
 insert into queue.held (queue_id, worker_id, running, keys) values ($1, $2, $3, $4)";
+
+/// What all others run, with its keys; what stands next, with its keys; whether this worker may claim.
+type Entered = (i64, Vec<i64>, Vec<String>, Vec<Option<i64>>, Option<bool>);
 
 /// A job's place in the table, and its key.
 pub(crate) type Place = (String, Option<i64>);
@@ -98,7 +105,7 @@ impl Rate {
 }
 
 /// What may still be claimed while in the gate.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Room {
     /// Jobs of all keys together.
     pub(crate) jobs: usize,
@@ -195,7 +202,8 @@ impl Gate {
     }
 
     /// Enters, in the transaction of `conn`. Says what may be claimed, and what stands next in the plain line: up
-    /// to `limit` places with their keys.
+    /// to `limit` places with their keys. A worker that was given up, whose jobs the others don't count, has no
+    /// room until its next heartbeat.
     pub(crate) async fn enter(
         &self,
         conn: &mut PgConnection,
@@ -209,19 +217,21 @@ impl Gate {
         let room = settings
             .max_running
             .map_or(i64::MAX, |limit| i64::from(limit) - mine as i64);
-        let (others, others_keys, places, keys): (i64, Vec<i64>, Vec<String>, Vec<Option<i64>>) =
-            sqlx::query_as(ENTER)
-                .bind(who.queue_id)
-                .bind(who.worker_id)
-                .bind(&who.kinds)
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .bind(room)
-                .bind(ranges.low)
-                .bind(ranges.high)
-                .bind(ranges.first)
-                .bind(ranges.before)
-                .fetch_one(&mut *conn)
-                .await?;
+        let (others, others_keys, places, keys, present): Entered = sqlx::query_as(ENTER)
+            .bind(who.queue_id)
+            .bind(who.worker_id)
+            .bind(&who.kinds)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(room)
+            .bind(ranges.low)
+            .bind(ranges.high)
+            .bind(ranges.first)
+            .bind(ranges.before)
+            .fetch_one(&mut *conn)
+            .await?;
+        if present.is_none() {
+            return Ok((Room::default(), Vec::new()));
+        }
         let mut running: HashMap<i64, usize> = HashMap::new();
         for key in others_keys.into_iter().chain(my_keys) {
             *running.entry(key).or_default() += 1;

@@ -20,8 +20,9 @@ pub struct Rate {
 }
 
 /// Limits of a queue, over all of its workers; none by default. They hold from a second after they were set,
-/// for the jobs claimed from then on. A job counts from its claim until its end is written. A worker that was
-/// given up (its lease ran out) counts no more, though what it runs may take until its next heartbeat to stop.
+/// for the jobs claimed from then on. A job counts from its claim until its end is written, as long as its lease
+/// stands. What a worker held that was given up counts no more, though its fenced attempts may go on until
+/// its next heartbeat; before that it claims nothing of such a queue.
 ///
 /// A queue with limits is claimed from by one worker at a time, with large claims; one without isn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

@@ -16,19 +16,24 @@ const POISON: i16 = 10;
 /// worker was given up or signed off until nothing is left with it: neither a claim that was under way at
 /// that moment nor a job whose row was held must stay with it for ever. `$1` is for how long the rescuer
 /// itself has been in contact with the database without a break: after an outage every heartbeat is old, and
-/// nobody may be given up before he had as much time to renew his as his lease allows.
+/// nobody may be given up before he had as much time to renew his as his lease allows. A worker whose row is
+/// locked is at the gate of a queue with limits, or beats just now, and is looked at again a second later.
 const DEAD: &str = "
+with dead as materialized (
+    select id from queue.worker
+    where not swept
+      and (stopped_at is null or stopped_at < clock_timestamp() - interval '30 seconds' or stopped_at < gone_at)
+      and (coalesce(gone_at > coalesce(stopped_at, '-infinity'), false)
+           or (heartbeat_at < clock_timestamp() - lease_ms * interval '1 millisecond' and lease_ms < $1))
+    for update skip locked)
 update queue.worker as worker set
     stopped_at = case when stopped_at >= gone_at or gone_at is null
         then coalesce(stopped_at, clock_timestamp()) else clock_timestamp() end,
     silent = gone_at is null and (silent or stopped_at is null),
     swept = stopped_at is not null and not exists (
         select from queue.job as job where job.claimed_by = worker.id and job.seq is not null)
-where not swept
-  and (stopped_at is null or stopped_at < clock_timestamp() - interval '30 seconds' or stopped_at < gone_at)
-  and (coalesce(gone_at > coalesce(stopped_at, '-infinity'), false)
-       or (heartbeat_at < clock_timestamp() - lease_ms * interval '1 millisecond' and lease_ms < $1))
-returning id, name, not swept, silent";
+from dead where worker.id = dead.id
+returning worker.id, name, not swept, silent";
 
 /// The jobs go to the front of the line. The attempt doesn't count, since an eviction is not the job's fault;
 /// unless the worker died in silence (`$2`) and the job is suspected. Arguments noted for another run are

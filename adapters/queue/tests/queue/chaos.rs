@@ -1,7 +1,9 @@
 //! Workers killed, paused or with a wrong clock, connections broken and the database crashed, in the middle of
 //! thousands of jobs: none lost, none left claimed, and every effect exactly once. `make chaos` does it for long.
 
+mod census;
 mod faults;
+mod limits;
 mod long;
 
 use std::process::Stdio;
@@ -19,6 +21,8 @@ use crate::harness::{KIND, Stage, job, options, pool};
 const JOBS: i64 = 5_000;
 /// Names the database of a worker process.
 const DATABASE: &str = "QUEUE_CHAOS_DATABASE_URL";
+/// Names the socket at which its attempts are counted, if they are.
+const CENSUS: &str = "QUEUE_CHAOS_CENSUS";
 
 /// A server of the test's own, which it may crash. What was committed survives a crash of the server, as in
 /// production; a power cut it need not survive.
@@ -115,13 +119,16 @@ impl Tally {
     }
 }
 
-fn registry() -> Registry<Hand> {
-    let policy = Policy {
+fn policy() -> Policy {
+    Policy {
         backoff: Backoff::exponential(Duration::from_millis(20), Duration::from_millis(500)),
         timeout: None,
         ..Policy::default()
-    };
-    Registry::new().add(KIND, policy, |hand: Hand, job: Job<Value>| async move {
+    }
+}
+
+fn registry() -> Registry<Hand> {
+    Registry::new().add(KIND, policy(), |hand: Hand, job: Job<Value>| async move {
         if job.args == json!("slow") {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -180,12 +187,9 @@ fn worker_process() {
         // No two of them have one name.
         let worker = format!("process {} {}", std::process::id(), rand::random::<u32>());
         let options = short_lease(&worker);
-        let worker = Worker::new(
-            Queue::new(pool.clone()),
-            registry(),
-            Hand { pool, worker },
-            options,
-        );
+        let registry =
+            std::env::var_os(CENSUS).map_or_else(registry, |socket| limits::registry(socket.into()));
+        let worker = Worker::new(Queue::new(pool.clone()), registry, Hand { pool, worker }, options);
         worker.run(CancellationToken::new()).await.unwrap();
     });
 }
@@ -208,6 +212,12 @@ fn worker_command(url: &str) -> Command {
         .stderr(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+async fn signal(worker: &Child, signal: &str) {
+    let pid = worker.id().unwrap().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status().await.unwrap();
+    assert!(sent.success());
 }
 
 async fn until_done(stage: &Stage, count: i64) {

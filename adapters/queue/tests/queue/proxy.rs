@@ -1,8 +1,10 @@
 //! A TCP proxy in front of the database that breaks connections: all of them at once, or each as soon as the
-//! server has answered, so that what was carried out and committed is never heard of.
+//! server has answered, so that what was carried out and committed is never heard of, or one that carries a worker's
+//! heartbeat, which hangs while the worker's others go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +17,9 @@ struct Faults {
     to_swallow: AtomicUsize,
     cuts: AtomicUsize,
     swallowed: AtomicUsize,
+    to_mute: AtomicUsize,
+    muted: AtomicUsize,
+    unmute: Notify,
 }
 
 /// Ends with this value.
@@ -54,6 +59,20 @@ impl Proxy {
         self.faults.to_swallow.store(answers, Ordering::Relaxed);
     }
 
+    /// Lets the next heartbeat hang, with its connection, until [`Proxy::unmute`]. Returns once it does.
+    pub(crate) async fn mute_a_heartbeat(&self) {
+        let before = self.faults.muted.load(Ordering::Relaxed);
+        self.faults.to_mute.store(1, Ordering::Relaxed);
+        while self.faults.muted.load(Ordering::Relaxed) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Lets heartbeats through again.
+    pub(crate) fn unmute(&self) {
+        self.faults.unmute.notify_waiters();
+    }
+
     /// How many connections were cut and answers swallowed.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let faults = &self.faults;
@@ -70,6 +89,9 @@ impl Drop for Proxy {
         self.cut();
     }
 }
+
+/// What a heartbeat's connection says of itself when it is made.
+const HEARTBEAT: &[u8] = b"codex-k8s queue heartbeat";
 
 async fn relay(mut client: TcpStream, mut server: TcpStream, faults: &Faults) {
     let (mut from_client, mut to_client) = client.split();
@@ -93,8 +115,30 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, faults: &Faults) {
             }
         }
     };
+    let questions = async {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut heartbeat = false;
+        while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+            let said = &buffer[..length];
+            let fewer = |left: usize| left.checked_sub(1);
+            if heartbeat
+                && faults
+                    .to_mute
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
+                    .is_ok()
+            {
+                let unmute = faults.unmute.notified();
+                faults.muted.fetch_add(1, Ordering::Relaxed);
+                unmute.await;
+            }
+            heartbeat |= said.windows(HEARTBEAT.len()).any(|part| part == HEARTBEAT);
+            if to_server.write_all(said).await.is_err() {
+                return;
+            }
+        }
+    };
     tokio::select! {
-        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = questions => {}
         () = answers => {}
         () = faults.cut.notified() => {
             faults.cuts.fetch_add(1, Ordering::Relaxed);

@@ -6,11 +6,10 @@ use std::time::Duration;
 use queue::{Queue, Worker};
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LEDGER, assert_exactly_once, enqueue_all, hand, registry, short_lease, spawn_worker, until_done,
+    LEDGER, assert_exactly_once, enqueue_all, hand, registry, short_lease, signal, spawn_worker, until_done,
     worker_command,
 };
 use crate::harness::{Stage, job};
@@ -60,12 +59,6 @@ async fn broken_connections_and_lost_answers_lose_no_job_and_double_no_effect() 
     assert!(cuts > 50 && swallowed > 30, "{cuts} cut, {swallowed} swallowed");
     assert_exactly_once(&stage, JOBS).await;
     pool.close().await;
-}
-
-async fn signal(worker: &Child, signal: &str) {
-    let pid = worker.id().unwrap().to_string();
-    let sent = Command::new("kill").args([signal, &pid]).status().await.unwrap();
-    assert!(sent.success());
 }
 
 /// It wakes up believing in leases that others have by now.
