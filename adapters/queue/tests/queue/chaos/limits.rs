@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use queue::{Job, JobError, Limits, Outcome, Queue, Registry, Worker, WorkerOptions};
+use queue::{By, Job, JobError, Limits, Outcome, Queue, Registry, Worker, WorkerOptions};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use testkit::postgres::Server;
@@ -54,7 +54,12 @@ async fn limit(stage: &Stage) {
         ..Limits::default()
     };
     let mut conn = stage.pool.acquire().await.unwrap();
-    stage.queue.set_limits(&mut conn, QUEUE, limits).await.unwrap();
+    let by = By::new("test");
+    stage
+        .queue
+        .set_limits(&mut conn, QUEUE, limits, &by)
+        .await
+        .unwrap();
 }
 
 async fn enqueue(stage: &Stage, jobs: i64, keys: i64) {
