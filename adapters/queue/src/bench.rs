@@ -24,7 +24,7 @@ pub use fairness::{Fairness, fairness};
 pub use history::{History, drop_a_day, fill};
 pub use limits::{Claimed, KEYS, lift, limit, watch};
 pub use steady::{Latency, Steady, pin, steady};
-pub use throughput::{Cost, Meters, drain, enqueue_bulk, enqueue_keyed, enqueue_single};
+pub use throughput::{Cost, Meters, drain, enqueue_bulk, enqueue_keyed, enqueue_single, send};
 
 /// The queue that is measured.
 pub const QUEUE: &str = "bench";

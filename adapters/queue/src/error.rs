@@ -1,5 +1,7 @@
 //! What can go wrong for a caller of the queue.
 
+use std::sync::Arc;
+
 /// An error of the queue. Nothing was changed where one is returned.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -12,4 +14,8 @@ pub enum Error {
     /// The caller's wish can't be met as it stands.
     #[error("{0}")]
     Invalid(String),
+    /// The commit that a job shared with others failed ([`Queue::send`](crate::Queue::send)); where the
+    /// connection was lost meanwhile, the job may be there nonetheless.
+    #[error("{0}")]
+    Together(Arc<Self>),
 }

@@ -46,7 +46,8 @@
 //! # }
 //! ```
 //!
-//! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`].
+//! * Enqueue: [`NewJob`], [`Queue::enqueue`], [`Queue::enqueue_many`], [`Queue::enqueue_batch`]; outside of any
+//!   transaction [`Queue::send`].
 //! * Run: [`Kind`] (a job's arguments, [`Policy`] and handler in one type), [`Registry`], [`Worker`].
 //! * See: [`Queue::list`], [`Queue::get`], [`Queue::counts`], [`Queue::queues`], [`Queue::workers`], [`Queue::oldest_snapshot`];
 //!   [`Queue::explain`] says why a job is not running.
@@ -106,6 +107,7 @@ mod rescue;
 mod retention;
 mod running;
 mod schedule;
+mod send;
 mod session;
 mod tally;
 pub mod testing;
@@ -175,6 +177,7 @@ struct Inner {
     wake: Wake,
     /// When this process last woke each queue's workers.
     woken: Mutex<HashMap<i16, Instant>>,
+    outbox: send::Outbox,
 }
 
 impl Queue {
@@ -191,6 +194,7 @@ impl Queue {
                 pool,
                 wake,
                 woken: Mutex::default(),
+                outbox: send::Outbox::default(),
             }),
         }
     }

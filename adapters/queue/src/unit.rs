@@ -26,6 +26,15 @@ impl Queue {
         Ok(Unit::Own(conn.begin().await?))
     }
 
+    /// In the caller's transaction, or in one of our own where there is none: for several statements that
+    /// belong together, which then share a commit.
+    pub(crate) async fn transaction<'c>(&self, conn: &'c mut PgConnection) -> Result<Unit<'c>, sqlx::Error> {
+        if conn.is_in_transaction() {
+            return Ok(Unit::Plain(MaybePoolConnection::Connection(conn)));
+        }
+        Ok(Unit::Own(conn.begin().await?))
+    }
+
     /// On a connection of the pool.
     pub(crate) async fn own_unit(&self) -> Result<Unit<'static>, sqlx::Error> {
         if self.named() {

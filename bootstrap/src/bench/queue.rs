@@ -172,6 +172,7 @@ impl Bench<'_> {
         Ok(Throughput {
             ratio_to_floor: Measured {
                 enqueue_single: ours.enqueue_single / floor.enqueue_single,
+                send: ours.send / floor.send,
                 enqueue_bulk: ours.enqueue_bulk / floor.enqueue_bulk,
                 drain: ours.drain / floor.drain,
             },
@@ -193,18 +194,21 @@ impl Bench<'_> {
         let floor = floor::measure(queue.pool(), jobs, clients, half).await?;
         // Each drain begins with what it measures: the singly enqueued ones go first, unmeasured.
         let (sent, enqueue_single) = bench::enqueue_single(queue, clients, half).await?;
-        self.drain(sent).await?;
+        let (also_sent, send) = bench::send(queue, clients, half).await?;
+        self.drain(sent + also_sent).await?;
         let before = Meters::read(queue).await?;
         let enqueue_bulk = bench::enqueue_bulk(queue, jobs).await?;
         let drain = self.drain(jobs).await?;
         let cost = Meters::read(queue).await?.cost(before, jobs);
         let floor = Measured {
             enqueue_single: floor.enqueue_single_per_s,
+            send: floor.enqueue_single_per_s,
             enqueue_bulk: floor.enqueue_bulk_per_s,
             drain: floor.drain_per_s,
         };
         let ours = Measured {
             enqueue_single,
+            send,
             enqueue_bulk,
             drain,
         };

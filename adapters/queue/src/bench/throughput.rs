@@ -34,25 +34,51 @@ pub async fn enqueue_keyed(queue: &Queue, jobs: u64, keys: u64) -> Result<f64, E
     enqueue(queue, jobs, |n| job(0).key((n % keys).to_string())).await
 }
 
-/// Enqueues jobs one at a time from so many clients; returns jobs sent and jobs per second.
+/// Enqueues jobs one at a time from so many clients, each on a connection and in a transaction of its own;
+/// returns jobs sent and jobs per second.
 pub async fn enqueue_single(
     queue: &Queue,
     clients: usize,
     for_how_long: Duration,
 ) -> Result<(u64, f64), Error> {
+    let client = move |queue: Queue, start: Instant| async move {
+        let mut conn = queue.pool().acquire().await?;
+        let mut sent = 0_u64;
+        while start.elapsed() < for_how_long {
+            queue.enqueue(&mut conn, job(0)).await?;
+            sent += 1;
+        }
+        Ok(sent)
+    };
+    together(queue, clients, client).await
+}
+
+/// As [`enqueue_single`], but by [`Queue::send`], where clients share commits.
+pub async fn send(queue: &Queue, clients: usize, for_how_long: Duration) -> Result<(u64, f64), Error> {
+    let client = move |queue: Queue, start: Instant| async move {
+        let mut sent = 0_u64;
+        while start.elapsed() < for_how_long {
+            queue.send(job(0)).await?;
+            sent += 1;
+        }
+        Ok(sent)
+    };
+    together(queue, clients, client).await
+}
+
+/// Runs so many clients; returns what they sent, and how much per second.
+async fn together<F>(
+    queue: &Queue,
+    clients: usize,
+    client: impl Fn(Queue, Instant) -> F,
+) -> Result<(u64, f64), Error>
+where
+    F: Future<Output = Result<u64, Error>> + Send + 'static,
+{
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
-        let queue = queue.clone();
-        tasks.spawn(async move {
-            let mut conn = queue.pool().acquire().await?;
-            let mut sent = 0_u64;
-            while start.elapsed() < for_how_long {
-                queue.enqueue(&mut conn, job(0)).await?;
-                sent += 1;
-            }
-            Ok::<_, Error>(sent)
-        });
+        tasks.spawn(client(queue.clone(), start));
     }
     let mut sent = 0;
     while let Some(client) = tasks.join_next().await {

@@ -115,40 +115,85 @@ async fn a_job_enqueued_from_sql_for_a_point_in_time_has_that_time() {
     }
 }
 
-#[tokio::test]
-async fn many_jobs_are_answered_in_their_order() {
-    let stage = Stage::new().await;
-    let jobs: Vec<NewJob> = (0..50)
+/// Jobs of all sorts, each with its number and so much more in its arguments.
+fn assorted(count: usize, more: &str) -> Vec<NewJob> {
+    (0..count)
         .map(|n| {
             let new = NewJob::new(
                 if n % 2 == 0 { "even" } else { "odd" },
                 format!("kind.{}", n % 3),
-                json!(n),
+                json!([n, more]),
             );
-            match n % 5 {
+            match n % 7 {
                 0 => new.unique(format!("key {n}"), queue::OnConflict::Keep),
-                1 => new.tag("tagged"),
-                2 => new.delay(Duration::from_hours(1)),
+                1 => new.tag("red").tag("ro\"und").correlation_id("run-7"),
+                2 => new.delay(Duration::from_hours(1)).priority(-3),
+                3 => new.tenant("acme").key("k"),
+                4 => new
+                    .max_attempts(7)
+                    .timeout(Duration::from_millis(1_500))
+                    .traceparent("00-4b"),
                 _ => new,
             }
         })
-        .collect();
+        .collect()
+}
+
+async fn are_answered_in_their_order(more: &str) {
+    let stage = Stage::new().await;
+    let count = 70;
     let mut tx = stage.pool.begin().await.unwrap();
-    let answers = stage.queue.enqueue_many(&mut tx, jobs).await.unwrap();
+    let answers = stage
+        .queue
+        .enqueue_many(&mut tx, assorted(count, more))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(answers.len(), 50);
+    assert_eq!(answers.len(), count);
     for (n, answer) in answers.into_iter().enumerate() {
         let row = stage.job(answer.id).await;
-        assert_eq!(row.args, json!(n), "answer {n} belongs to another job");
+        assert_eq!(row.args, json!([n, more]), "answer {n} belongs to another job");
         assert_eq!(row.queue, if n % 2 == 0 { "even" } else { "odd" });
         assert_eq!(row.kind, format!("kind.{}", n % 3));
-        let expected = if n % 5 == 2 {
-            State::Scheduled
-        } else {
-            State::Ready
-        };
-        assert_eq!(row.state(), expected);
+        let is_delayed = n % 7 == 2;
+        assert_eq!(
+            row.state(),
+            if is_delayed {
+                State::Scheduled
+            } else {
+                State::Ready
+            }
+        );
+        assert_eq!(row.run_at.is_some(), is_delayed);
+        assert_eq!(row.priority, if is_delayed { -3 } else { 0 });
+        assert_eq!(row.correlation_id.as_deref(), (n % 7 == 1).then_some("run-7"));
+        assert_eq!(row.tenant.as_deref(), (n % 7 == 3).then_some("acme"));
+        assert_eq!(row.key.as_deref(), (n % 7 == 3).then_some("k"));
+        assert_eq!(row.traceparent.as_deref(), (n % 7 == 4).then_some("00-4b"));
+        assert_eq!(row.max_attempts, if n % 7 == 4 { 7 } else { 20 });
+        let (timeout_ms, tags, in_lane): (Option<i32>, Option<Vec<String>>, bool) =
+            sqlx::query_as("select timeout_ms, tags, lane is not distinct from queue.lane('acme', 'k') from queue.job where id = $1")
+                .bind(answer.id)
+                .fetch_one(&stage.pool)
+                .await
+                .unwrap();
+        assert_eq!(timeout_ms, (n % 7 == 4).then_some(1_500));
+        assert_eq!(
+            tags,
+            (n % 7 == 1).then(|| vec!["red".to_owned(), "ro\"und".to_owned()])
+        );
+        assert_eq!(in_lane, n % 7 == 3);
     }
+}
+
+#[tokio::test]
+async fn many_jobs_are_answered_in_their_order() {
+    are_answered_in_their_order("").await;
+}
+
+#[tokio::test]
+async fn so_many_that_they_are_copied_are_answered_in_their_order() {
+    are_answered_in_their_order(&"x".repeat(4_096)).await;
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod retry;
 mod run;
 mod schedule;
 mod see;
+mod send;
 mod steering;
 mod testkit;
 mod transaction;

@@ -6,7 +6,10 @@ use serde::Serialize;
 /// Jobs per second, or a ratio of them.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Measured {
+    /// On a connection of each client's own.
     pub(super) enqueue_single: f64,
+    /// Where clients share commits; the floor has nothing of the kind and stands with single inserts.
+    pub(super) send: f64,
     pub(super) enqueue_bulk: f64,
     pub(super) drain: f64,
 }
@@ -76,6 +79,7 @@ pub(super) fn median(rounds: impl Iterator<Item = Measured>) -> Measured {
     let of = |figure: fn(&Measured) -> f64| middle(rounds.iter().map(figure).collect());
     Measured {
         enqueue_single: of(|round| round.enqueue_single),
+        send: of(|round| round.send),
         enqueue_bulk: of(|round| round.enqueue_bulk),
         drain: of(|round| round.drain),
     }
@@ -152,9 +156,10 @@ pub(super) fn print(report: &Report) {
 
 fn print_throughput(throughput: &Throughput) {
     println!("{:<28}{:>12}{:>12}{:>8}", "", "floor", "queue", "ratio");
-    let figures = |of: &Measured| [of.enqueue_single, of.enqueue_bulk, of.drain];
+    let figures = |of: &Measured| [of.enqueue_single, of.send, of.enqueue_bulk, of.drain];
     let names = [
         "enqueue one at a time, 1/s",
+        "the same, sharing commits",
         "enqueue in bulk, 1/s",
         "drain, jobs/s",
     ];
@@ -179,6 +184,7 @@ mod tests {
     fn median_is_taken_by_figure() {
         let round = |a, b, c| Measured {
             enqueue_single: a,
+            send: a,
             enqueue_bulk: b,
             drain: c,
         };
