@@ -12,11 +12,12 @@ use std::time::Duration;
 use queue::{Backoff, Job, JobError, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use testkit::postgres::{Installation, Server, Settings};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{KIND, Stage, job, options, pool};
+use crate::harness::{KIND, Stage, job, options};
 
 const JOBS: i64 = 5_000;
 /// Names the database of a worker process.
@@ -74,6 +75,9 @@ async fn effect(hand: &Hand, job: &Job<Value>) -> Result<(), JobError> {
     job.complete_in(&mut tx)
         .await
         .map_err(|error| JobError::retry(error.to_string()))?;
+    if job.args == json!("lingers") {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     tx.commit().await.map_err(failed)
 }
 
@@ -170,6 +174,16 @@ async fn assert_exactly_once(stage: &Stage, jobs: i64) {
     );
 }
 
+/// For handlers. A worker that is paused between an effect and its commit holds the job's row: without the timeout, for
+/// as long as the pause lasts.
+async fn worker_pool(server: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(12)
+        .connect_with(server.options([("idle_in_transaction_session_timeout", "1s")]))
+        .await
+        .unwrap()
+}
+
 /// Not a test but the process that the test below kills.
 #[test]
 #[ignore = "the chaos test starts it as its worker process"]
@@ -183,7 +197,7 @@ fn worker_process() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let pool = pool(&url, 12).await;
+        let pool = worker_pool(url.parse().unwrap()).await;
         // No two of them have one name.
         let worker = format!("process {} {}", std::process::id(), rand::random::<u32>());
         let options = short_lease(&worker);

@@ -103,6 +103,35 @@ async fn a_worker_paused_past_its_lease_changes_nothing_when_it_wakes() {
     assert_exactly_once(&stage, JOBS + 1).await;
 }
 
+/// It holds the job's row, which nobody else may take, until the server ends its transaction.
+#[tokio::test]
+async fn a_worker_paused_between_its_effect_and_the_commit_keeps_nobody_from_its_job() {
+    let stage = Stage::new().await;
+    stage.execute(LEDGER).await;
+    let mut paused = spawn_worker(&stage.url);
+    stage.enqueue(job(json!("lingers")).max_attempts(1_000)).await;
+    stage
+        .until(
+            "select exists (select from pg_locks where relation = 'ledger'::regclass and granted)
+            and not exists (select from ledger)",
+        )
+        .await;
+    // Within the half second that it lingers, with the job's row deleted already.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    signal(&paused, "-STOP").await;
+    let mut other = spawn_worker(&stage.url);
+    stage.until_empty().await;
+    signal(&paused, "-CONT").await;
+    stage
+        .until("select count(*) = 2 from queue.worker where stopped_at is null")
+        .await;
+    for worker in [&mut paused, &mut other] {
+        assert!(worker.try_wait().unwrap().is_none(), "it ended by itself");
+        worker.kill().await.unwrap();
+    }
+    assert_exactly_once(&stage, 1).await;
+}
+
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// The database's clock alone decides who is dead and what is due.
