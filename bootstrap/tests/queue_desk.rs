@@ -52,8 +52,18 @@ async fn a_job_is_admitted_and_changed_from_the_command_line() {
     said(url, &["queue", "cancel", &id, "--reason", "nobody wants it"]);
     let audited = said(url, &["queue", "audit", "--job", &id, "--json"]);
     assert!(audited.contains("nobody wants it"), "{audited}");
-    let drained = said(url, &["worker", "drain", "--name", "nobody", "--wait", "1s"]);
-    assert!(drained.contains("asked 0 workers"), "{drained}");
+}
+
+#[tokio::test]
+async fn a_drain_of_a_worker_that_never_was_fails_and_says_what_to_do() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    said(url, &["migrate"]);
+    let unknown = refused(url, &["worker", "drain", "--name", "nobody", "--wait", "1s"]);
+    assert!(
+        unknown.contains("there is no worker named nobody") && unknown.contains("queue workers"),
+        "{unknown}"
+    );
 }
 
 /// What it complained about, with the exit code of a failure.

@@ -46,6 +46,15 @@ impl Queue {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
+    /// Whether there is or was a worker of this name. One that left is remembered for as long as history names it.
+    pub async fn knows_worker(&self, name: &str) -> Result<bool, Error> {
+        let known = sqlx::query_scalar("select exists (select from queue.worker where name = $1)");
+        let mut unit = self.own_unit().await?;
+        let known = known.persistent(false).bind(name).fetch_one(&mut *unit).await?;
+        unit.end().await?;
+        Ok(known)
+    }
+
     /// Reports that the workers of this name that were started before `started_before` are no more (their pod
     /// has ended, their node was taken away). Their jobs are free at once, with no attempt burned and no
     /// suspicion. A younger worker of the same name is left alone: pod names are used again. A worker that

@@ -22,7 +22,7 @@ pub(crate) struct Drain {
     wait: Duration,
 }
 
-/// Returns when no worker of the name has anything left, or fails when it takes too long.
+/// Returns when no worker of the name has anything left; fails when it takes too long, or if there has been none.
 pub(super) async fn run(env: &Environment, arguments: Drain) -> Result<()> {
     observe::log(&Log::read(env)?)?;
     let Some(name) = arguments.name.or_else(super::worker::host) else {
@@ -40,6 +40,17 @@ pub(super) async fn run(env: &Environment, arguments: Drain) -> Result<()> {
         .drain_worker(&name)
         .await
         .context("can't ask the worker to drain")?;
+    if asked == 0 {
+        if !queue.knows_worker(&name).await? {
+            bail!(
+                "there is no worker named {name}: `codex-k8s queue workers` lists those that live; set --name to one \
+                 of them"
+            );
+        }
+        store.close().await;
+        println!("{name} has left already");
+        return Ok(());
+    }
     println!("asked {asked} workers named {name} to drain");
     while queue.draining(&name).await? > 0 {
         if began.elapsed() > arguments.wait {
