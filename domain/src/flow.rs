@@ -18,6 +18,15 @@ pub enum FlowActor {
     System,
 }
 
+/// Who wants a change, and why: the audit says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Who.
+    pub actor: FlowActor,
+    /// Why, where it was said.
+    pub reason: Option<String>,
+}
+
 /// An event to record.
 #[derive(Debug, Clone)]
 pub struct FlowEvent {

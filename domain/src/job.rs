@@ -1,11 +1,17 @@
 //! The typed jobs that carry work from one step to the next, and the neutral form in which ports pass
 //! them on. Handlers live in `jobs/src/kinds/`, one file each; the queue itself knows none of this.
 
+mod desk;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::id::{CorrelationId, DeliveryId, JobId, RunId};
+use crate::id::{CorrelationId, DeliveryId, RunId};
 use crate::repository::RepositoryName;
+pub use desk::{
+    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason,
+    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts, RunTime, StoppedAt,
+};
 
 /// The queue of webhook deliveries: short jobs that must not wait behind runs.
 pub const DELIVERIES: &str = "deliveries";
@@ -192,165 +198,4 @@ impl JobArgs for IssueComment {
             on_conflict: OnConflict::Replace,
         })
     }
-}
-
-/// How a job stands, for people and for the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Waits for a free worker.
-    Ready,
-    /// Its time has not come (delayed, snoozed or to be retried).
-    Scheduled,
-    /// A worker has it.
-    Running,
-    /// Ended well.
-    Completed,
-    /// Ended by a person.
-    Cancelled,
-    /// Ended badly, and won't be tried again by itself.
-    Dead,
-}
-
-impl JobState {
-    /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 6] = [
-        Self::Ready,
-        Self::Scheduled,
-        Self::Running,
-        Self::Completed,
-        Self::Cancelled,
-        Self::Dead,
-    ];
-
-    /// The name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl std::str::FromStr for JobState {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == s)
-            .ok_or_else(|| {
-                format!(
-                    "unknown job state `{s}`: {}",
-                    Self::ALL.map(Self::as_str).join(", ")
-                )
-            })
-    }
-}
-
-/// A line of the list of jobs, for people.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JobSummary {
-    /// Its identifier.
-    pub id: JobId,
-    /// The kind's name.
-    pub kind: String,
-    /// The queue.
-    pub queue: String,
-    /// How it stands.
-    pub state: JobState,
-    /// Lower runs first.
-    pub priority: i16,
-    /// Attempts begun so far.
-    pub attempt: i32,
-    /// Attempts allowed.
-    pub max_attempts: i32,
-    /// What it belongs to.
-    pub correlation_id: Option<String>,
-    /// The worker that has it.
-    pub worker: Option<String>,
-    /// The last error, or why it is dead.
-    pub last_error: Option<String>,
-    /// When it was enqueued.
-    pub created_at: chrono::DateTime<chrono::Utc>,
-    /// When it may run next, while it is scheduled.
-    pub run_at: Option<chrono::DateTime<chrono::Utc>>,
-    /// When it ended.
-    pub finished_at: Option<chrono::DateTime<chrono::Utc>>,
-}
-
-/// One failed attempt.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JobAttempt {
-    /// Which attempt, from 1.
-    pub attempt: i32,
-    /// When it failed.
-    pub at: chrono::DateTime<chrono::Utc>,
-    /// On which worker.
-    pub worker: String,
-    /// What went wrong.
-    pub error: String,
-}
-
-/// A job whole.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JobDetail {
-    /// The list's line.
-    #[serde(flatten)]
-    pub summary: JobSummary,
-    /// The arguments.
-    pub args: Value,
-    /// Its failed attempts, oldest first.
-    pub attempts: Vec<JobAttempt>,
-    /// Its unique key.
-    pub unique_key: Option<String>,
-    /// W3C trace context of the one who enqueued it.
-    pub traceparent: Option<String>,
-}
-
-/// What to list of jobs. Newest first.
-#[derive(Debug, Clone, Default)]
-pub struct JobFilter {
-    /// Only in this state.
-    pub state: Option<JobState>,
-    /// Only in this queue.
-    pub queue: Option<String>,
-    /// Only of this kind.
-    pub kind: Option<String>,
-    /// Only older than this job (keyset paging).
-    pub before: Option<JobId>,
-    /// At most so many.
-    pub limit: i64,
-}
-
-/// How many jobs of a queue are in a state.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct QueueCounts {
-    /// The queue.
-    pub queue: String,
-    /// Ready to run.
-    pub ready: i64,
-    /// Waiting for their time.
-    pub scheduled: i64,
-    /// With a worker.
-    pub running: i64,
-    /// Age of the oldest ready job, in milliseconds.
-    pub oldest_ready_ms: Option<i64>,
-}
-
-/// What became of a wish about a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobAction {
-    /// Done.
-    Done,
-    /// A running job was asked to stop; it ends when its handler does, or is aborted shortly after.
-    Requested,
-    /// The job's state doesn't allow it.
-    NotAllowed(JobState),
-    /// There is no such job.
-    NotFound,
 }

@@ -3,7 +3,7 @@
 //! * Types parsed at the edge: [`id`], [`delivery`], [`repository`], [`label`], [`stage`], [`event`].
 //! * State machines and policies, all pure: [`run`], [`policy`].
 //! * People, roles and rights: [`access`].
-//! * The typed jobs that carry work from one step to the next: [`job`].
+//! * The typed jobs that carry work from one step to the next: [`job`]; the queues that they stand in: [`queue`].
 //! * Ports, the narrow interfaces that adapters fill in: [`port`].
 //!
 //! The flow of one webhook: [`delivery::NewDelivery`] is accepted by [`port::Inbox`]; its job
@@ -21,6 +21,7 @@ pub mod job;
 pub mod label;
 pub mod policy;
 pub mod port;
+pub mod queue;
 pub mod redact;
 pub mod repository;
 pub mod run;

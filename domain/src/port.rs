@@ -6,14 +6,19 @@
 pub mod access;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::delivery::{
     Accepted, DeliveryDetail, DeliveryFilter, DeliveryOutcome, DeliverySummary, NewDelivery, Replay,
     StoredDelivery,
 };
-use crate::flow::{FlowActor, FlowEvent, RecordedEvent};
+use crate::flow::{Author, FlowActor, FlowEvent, RecordedEvent};
 use crate::id::{CommentId, CorrelationId, DeliveryId, JobId, RunId};
-use crate::job::{JobAction, JobDetail, JobFilter, JobSummary, NewJob, QueueCounts};
+use crate::job::{
+    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobSelection, JobSummary,
+    JobsChanged, NewJob, QueueCounts,
+};
+use crate::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
 use crate::run::{Created, LogLine, NewRun, Run, RunEvent, RunFilter, RunSummary};
 use crate::workload::{Observation, Workload};
@@ -188,7 +193,7 @@ pub trait Cluster: Send + Sync {
     async fn watch(&self, hint: &(dyn Fn(RunId) + Send + Sync)) -> Result<(), PortError>;
 }
 
-/// Jobs as staff see and steer them.
+/// Jobs as staff see and steer them. Every change is audited, in its own transaction.
 #[async_trait]
 pub trait JobDesk: Send + Sync {
     /// Jobs, newest first.
@@ -197,10 +202,57 @@ pub trait JobDesk: Send + Sync {
     async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError>;
     /// Unfinished jobs per queue.
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError>;
-    /// Runs a dead, cancelled or scheduled job now, with its attempts counted anew. Audited.
-    async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError>;
-    /// Ends a job that hasn't ended. Audited.
-    async fn cancel(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError>;
+    /// Why a job isn't running; `None` if there is no such job.
+    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError>;
+    /// Changes one job.
+    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError>;
+    /// How many jobs a change would find.
+    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError>;
+    /// Changes many, the newest first, in transactions of a bounded size. To be called again after an error: what
+    /// is done already is refused or done to the same effect.
+    async fn apply(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        by: &Author,
+    ) -> Result<JobsChanged, PortError>;
+}
+
+/// Queues and workers as staff see and steer them. Every change is audited, in its own transaction.
+#[async_trait]
+pub trait QueueDesk: Send + Sync {
+    /// All queues, by name.
+    async fn queues(&self) -> Result<Vec<QueueOverview>, PortError>;
+    /// What is paused, the latest first, at most so many.
+    async fn pauses(&self, limit: i64) -> Result<Vec<Pause>, PortError>;
+    /// Starts no more jobs of it (`paused`), or does so again; what runs goes on.
+    async fn pause(&self, what: &Pausable, paused: bool, by: &Author) -> Result<Switched, PortError>;
+    /// Sets a queue's limits; those left out are lifted. False if nobody has used this queue.
+    async fn set_limits(&self, queue: &str, limits: Limits, by: &Author) -> Result<bool, PortError>;
+    /// The workers that live, by name.
+    async fn workers(&self) -> Result<Vec<LiveWorker>, PortError>;
+}
+
+/// Schedules as staff see and steer them. Every change is audited, in its own transaction.
+#[async_trait]
+pub trait ScheduleDesk: Send + Sync {
+    /// Schedules by name, after this one, at most so many.
+    async fn list(&self, after: Option<&str>, limit: i64) -> Result<Vec<Schedule>, PortError>;
+    /// The schedule of this name.
+    async fn get(&self, name: &str) -> Result<Option<Schedule>, PortError>;
+    /// Its ticks, newest first, before this one, at most so many; empty if there is no such schedule.
+    async fn ticks(
+        &self,
+        name: &str,
+        before: Option<DateTime<Utc>>,
+        limit: i64,
+    ) -> Result<Vec<Tick>, PortError>;
+    /// Stops its ticks (`paused`), or lets it tick again from now on.
+    async fn pause(&self, name: &str, paused: bool, by: &Author) -> Result<Switched, PortError>;
+    /// Enqueues its job now, paused or not; `None` if there is no such schedule.
+    async fn run_now(&self, name: &str, by: &Author) -> Result<Option<JobId>, PortError>;
+    /// Removes it; its jobs stay. False if there is no such schedule.
+    async fn remove(&self, name: &str, by: &Author) -> Result<bool, PortError>;
 }
 
 /// Runs as staff see them.

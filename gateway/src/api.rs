@@ -1,7 +1,10 @@
 //! The staff API under `/api/v1/staff`: what staff see and steer, one file per subject. Each answers with
 //! views of its own, so that the domain stays free of how it is shown.
 
+mod author;
 pub(crate) mod deliveries;
 pub(crate) mod jobs;
 mod page;
+pub(crate) mod queues;
 pub(crate) mod runs;
+pub(crate) mod schedules;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::middleware::from_fn_with_state;
 use axum::{Router, http::StatusCode};
 use bytes::Bytes;
-use domain::port::{DeliveryDesk, Inbox, JobDesk, RunDesk};
+use domain::port::{DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -26,6 +26,10 @@ pub struct Ports {
     pub inbox: Arc<dyn Inbox>,
     /// Jobs for staff.
     pub jobs: Arc<dyn JobDesk>,
+    /// Queues and workers for staff.
+    pub queues: Arc<dyn QueueDesk>,
+    /// Schedules for staff.
+    pub schedules: Arc<dyn ScheduleDesk>,
     /// Runs for staff.
     pub runs: Arc<dyn RunDesk>,
     /// Deliveries for staff.

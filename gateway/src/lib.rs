@@ -12,6 +12,7 @@ mod api;
 mod app;
 mod backlog;
 mod health;
+mod json;
 pub mod metrics;
 mod openapi;
 mod problem;

@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{deliveries, jobs, runs};
+use crate::api::{deliveries, jobs, queues, runs, schedules};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{health, metrics, staff, webhook};
@@ -29,6 +29,8 @@ use crate::{health, metrics, staff, webhook};
     tags(
         (name = "webhooks", description = "What GitHub calls"),
         (name = "jobs", description = "Jobs of the queue"),
+        (name = "queues", description = "Queues, pauses, limits, workers"),
+        (name = "schedules", description = "Jobs at set times"),
         (name = "runs", description = "Runs of agents"),
         (name = "deliveries", description = "The ledger of webhook deliveries"),
         (name = "health", description = "For the cluster"),
@@ -68,8 +70,27 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::counts))
         .routes(routes!(jobs::show))
-        .routes(routes!(jobs::retry))
-        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::why::why))
+        .routes(routes!(jobs::change::retry))
+        .routes(routes!(jobs::change::cancel))
+        .routes(routes!(jobs::change::delete))
+        .routes(routes!(jobs::change::reschedule))
+        .routes(routes!(jobs::change::prioritize))
+        .routes(routes!(jobs::bulk::preview))
+        .routes(routes!(jobs::bulk::apply))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::pauses))
+        .routes(routes!(queues::pause))
+        .routes(routes!(queues::resume))
+        .routes(routes!(queues::set_limits))
+        .routes(routes!(queues::workers))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show))
+        .routes(routes!(schedules::ticks))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run_now))
+        .routes(routes!(schedules::remove))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::log))
@@ -87,7 +108,7 @@ pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 pub fn openapi() -> Document {
     let mut document = all(staff_routes()).into_openapi();
     for item in document.paths.paths.values_mut() {
-        [&mut item.get, &mut item.post]
+        [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
             .into_iter()
             .flatten()
             .for_each(describe_problems);

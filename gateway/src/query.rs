@@ -77,19 +77,31 @@ impl<'de, const MAX: u16> Deserialize<'de> for Limit<MAX> {
     }
 }
 
-/// A name to filter by: 1 to 128 characters, none of them a control character.
+/// Text in a query, a path or a body: 1 to `MAX` characters, none of them a control character.
 #[derive(Debug, Clone)]
-pub(crate) struct Name(pub(crate) String);
+pub(crate) struct Text<const MAX: usize>(pub(crate) String);
 
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-            Ok(Self(text))
+/// A name to filter by.
+pub(crate) type Name = Text<128>;
+
+impl<const MAX: usize> FromStr for Text<MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if (1..=MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
         } else {
-            Err(D::Error::custom(
-                "must be 1 to 128 characters, without control characters",
+            Err(format!(
+                "must be 1 to {MAX} characters, without control characters"
             ))
         }
+    }
+}
+
+impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }

@@ -7,6 +7,8 @@ pub mod desks;
 pub mod faults;
 pub mod forge;
 pub mod inbox;
+pub mod job_desk;
 pub mod ledger;
 pub mod memory;
+pub mod queue_desk;
 pub mod runs;

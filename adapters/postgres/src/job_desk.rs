@@ -1,11 +1,16 @@
 //! Jobs as staff see and steer them: the queue's own desk, with an audit event for every change.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use domain::flow::{FlowActor, FlowEvent};
+use domain::flow::{Author, FlowActor, FlowEvent};
 use domain::id::{CorrelationId, JobId};
-use domain::job::{JobAction, JobAttempt, JobDetail, JobFilter, JobState, JobSummary, QueueCounts};
+use domain::job::{
+    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason,
+    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts, RunTime, StoppedAt,
+};
 use domain::port::{JobDesk, PortError};
-use queue::{Action, By, JobRow, State};
+use queue::{Action, By, Change, JobRow, QueueCount, Reason, Selection, State, When};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -16,15 +21,7 @@ use crate::{Store, flow};
 #[async_trait]
 impl JobDesk for Store {
     async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
-        let filter = queue::Filter {
-            states: filter.state.map(to_queue).into_iter().collect(),
-            queue: filter.queue.clone(),
-            kind: filter.kind.clone(),
-            before: filter.before.map(|id| id.0),
-            limit: page(filter.limit),
-            ..queue::Filter::default()
-        };
-        self.search(filter).await
+        self.search(to_filter(filter)).await
     }
 
     async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
@@ -36,9 +33,11 @@ impl JobDesk for Store {
             at: a.at,
             worker: a.worker,
             error: a.error,
+            traceparent: a.traceparent,
         });
         Ok(Some(JobDetail {
             args: row.args.clone(),
+            result: row.result.clone(),
             attempts: attempts.collect(),
             unique_key: row.unique_key.clone(),
             traceparent: row.traceparent.clone(),
@@ -47,54 +46,91 @@ impl JobDesk for Store {
     }
 
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
-        let counts = self
-            .queue
-            .counts()
-            .await
-            .map_err(db)?
-            .into_iter()
-            .map(|count| QueueCounts {
-                queue: count.queue,
-                ready: count.ready,
-                scheduled: count.scheduled,
-                running: count.running,
-                oldest_ready_ms: count.oldest_ready_ms,
-            });
-        Ok(counts.collect())
+        let counts = self.queue.counts().await.map_err(db)?;
+        Ok(counts.into_iter().map(counted).collect())
     }
 
-    async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
+    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError> {
+        let Some(explanation) = self.queue.explain(id.0).await.map_err(db)? else {
+            return Ok(None);
+        };
+        Ok(Some(JobExplanation {
+            id,
+            state: from_queue(explanation.state),
+            as_of: explanation.as_of,
+            reasons: explanation.reasons.iter().map(reason).collect(),
+        }))
+    }
+
+    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError> {
         let Some(row) = self.steered(id).await? else {
             return Ok(JobAction::NotFound);
         };
         let mut tx = self.begin().await?;
         let action = self
             .queue
-            .retry(&mut tx, id.0, &steered_by(by))
-            .await
-            .map_err(db)?;
-        if action == Action::Done {
-            audit(&mut tx, row, "job.retried", by).await.map_err(db)?;
-        }
-        tx.commit().await.map_err(db)?;
-        Ok(outcome(action))
-    }
-
-    async fn cancel(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        let Some(row) = self.steered(id).await? else {
-            return Ok(JobAction::NotFound);
+            .change(&mut tx, id.0, &to_change(change), &steered_by(by))
+            .await;
+        let action = match action {
+            Err(queue::Error::Invalid(why)) => return Ok(JobAction::InTheWay(why)),
+            action => action.map_err(db)?,
         };
-        let mut tx = self.begin().await?;
-        let action = self
-            .queue
-            .cancel(&mut tx, id.0, &steered_by(by))
-            .await
-            .map_err(db)?;
         if matches!(action, Action::Done | Action::Requested) {
-            audit(&mut tx, row, "job.cancelled", by).await.map_err(db)?;
+            audit(&mut tx, row, change, &by.actor).await.map_err(db)?;
         }
         tx.commit().await.map_err(db)?;
         Ok(outcome(action))
+    }
+
+    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {
+        let filter = match jobs {
+            JobSelection::Ids(ids) => {
+                return Ok(JobPreview {
+                    count: ids.len() as i64,
+                    at_least: false,
+                });
+            }
+            JobSelection::Matching(filter) => to_filter(filter),
+        };
+        let preview = self
+            .queue
+            .preview(&filter, &to_change(change))
+            .await
+            .map_err(db)?;
+        Ok(JobPreview {
+            count: preview.count,
+            at_least: preview.at_least,
+        })
+    }
+
+    async fn apply(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        by: &Author,
+    ) -> Result<JobsChanged, PortError> {
+        let selection = match jobs {
+            JobSelection::Ids(ids) => Selection::Ids(ids.iter().map(|id| id.0).collect()),
+            JobSelection::Matching(filter) => Selection::Matching(to_filter(filter)),
+        };
+        let applied = self
+            .queue
+            .apply(&selection, &to_change(change), &steered_by(by))
+            .await
+            .map_err(db)?;
+        Ok(JobsChanged {
+            done: applied.done,
+            requested: applied.requested,
+            refused: applied
+                .refused
+                .into_iter()
+                .map(|(reason, jobs)| (reason.to_owned(), jobs))
+                .collect(),
+            stopped: applied.stopped.map(|(before, error)| StoppedAt {
+                before: JobId(before),
+                error: error.to_string(),
+            }),
+        })
     }
 }
 
@@ -102,13 +138,74 @@ impl JobDesk for Store {
 const PAGES: usize = 40;
 
 /// The actor in the queue's own audit.
-fn steered_by(by: &FlowActor) -> By {
-    let name = match by {
+pub(crate) fn steered_by(by: &Author) -> By {
+    let name = match &by.actor {
         FlowActor::Human(login) => login.clone(),
         FlowActor::Agent(role) => format!("the agent {role}"),
         FlowActor::System => "the platform".to_owned(),
     };
-    By::new(crate::text::clean(&name))
+    let mut wish = By::new(crate::text::clean(&name));
+    wish.reason = by
+        .reason
+        .as_deref()
+        .map(|reason| crate::text::clean(reason).into());
+    wish
+}
+
+pub(crate) fn counted(count: QueueCount) -> QueueCounts {
+    QueueCounts {
+        queue: count.queue,
+        ready: count.ready,
+        scheduled: count.scheduled,
+        waiting: count.waiting,
+        running: count.running,
+        oldest_ready_ms: count.oldest_ready_ms,
+    }
+}
+
+fn to_filter(filter: &JobFilter) -> queue::Filter {
+    queue::Filter {
+        states: filter.states.iter().copied().map(to_queue).collect(),
+        queue: filter.queue.clone(),
+        kind: filter.kind.clone(),
+        tag: filter.tag.clone(),
+        correlation_id: filter.correlation_id.clone(),
+        unique_key: filter.unique_key.clone(),
+        tenant: filter.tenant.clone(),
+        key: filter.key.clone(),
+        error: filter.error.clone(),
+        args: None,
+        created_after: filter.created_after,
+        created_before: filter.created_before,
+        before: filter.before.map(|id| id.0),
+        limit: page(filter.limit),
+    }
+}
+
+fn to_change(change: JobChange) -> Change {
+    match change {
+        JobChange::Retry => Change::Retry,
+        JobChange::Cancel => Change::Cancel,
+        JobChange::Delete => Change::Delete,
+        JobChange::Reschedule(RunTime::Now) => Change::Reschedule(When::Now),
+        JobChange::Reschedule(RunTime::InMs(ms)) => Change::Reschedule(When::In(Duration::from_millis(ms))),
+        JobChange::Reschedule(RunTime::At(at)) => Change::Reschedule(When::At(at)),
+        JobChange::Priority(priority) => Change::Priority(priority),
+    }
+}
+
+/// The reason's tag is its code, the other members are its facts.
+fn reason(reason: &Reason) -> JobReason {
+    let mut facts = serde_json::to_value(reason).unwrap_or_default();
+    let code = facts
+        .as_object_mut()
+        .and_then(|members| members.remove("reason"))
+        .and_then(|code| code.as_str().map(str::to_owned));
+    JobReason {
+        code: code.unwrap_or_else(|| "unknown".to_owned()),
+        text: reason.to_string(),
+        facts,
+    }
 }
 
 impl Store {
@@ -148,7 +245,14 @@ impl Store {
 }
 
 /// Records that somebody steered a job, under what the job belongs to, else under its own number.
-async fn audit(tx: &mut PgConnection, row: JobRow, kind: &'static str, by: &FlowActor) -> Result<(), Error> {
+async fn audit(tx: &mut PgConnection, row: JobRow, change: JobChange, by: &FlowActor) -> Result<(), Error> {
+    let kind = match change {
+        JobChange::Retry => "job.retried",
+        JobChange::Cancel => "job.cancelled",
+        JobChange::Delete => "job.deleted",
+        JobChange::Reschedule(_) => "job.rescheduled",
+        JobChange::Priority(_) => "job.reprioritized",
+    };
     let correlation_id = row
         .correlation_id
         .and_then(|text| CorrelationId::new(text).ok())
@@ -178,10 +282,14 @@ fn summary(row: JobRow) -> JobSummary {
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         correlation_id: row.correlation_id,
+        tenant: row.tenant,
+        key: row.key,
+        tags: row.tags.unwrap_or_default(),
         worker: row.worker,
         last_error: row.last_error,
         created_at: row.created_at,
         run_at: row.run_at,
+        started_at: row.started_at,
         finished_at: row.finished_at,
     }
 }
@@ -198,7 +306,8 @@ fn outcome(action: Action) -> JobAction {
 fn from_queue(state: State) -> JobState {
     match state {
         State::Ready => JobState::Ready,
-        State::Scheduled | State::Waiting => JobState::Scheduled,
+        State::Scheduled => JobState::Scheduled,
+        State::Waiting => JobState::Waiting,
         State::Running => JobState::Running,
         State::Completed => JobState::Completed,
         State::Cancelled => JobState::Cancelled,
@@ -210,6 +319,7 @@ fn to_queue(state: JobState) -> State {
     match state {
         JobState::Ready => State::Ready,
         JobState::Scheduled => State::Scheduled,
+        JobState::Waiting => State::Waiting,
         JobState::Running => State::Running,
         JobState::Completed => State::Completed,
         JobState::Cancelled => State::Cancelled,

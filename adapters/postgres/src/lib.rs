@@ -3,8 +3,8 @@
 //! * [`Store`] is the way in: [`Store::connect`], [`Store::migrate`], [`Store::seed_project`].
 //! * Ingress: `inbox` implements [`domain::port::Inbox`], with `partitions` for the payloads beneath it.
 //! * Workers: `ledger` and `run_store` implement [`domain::port::Ledger`] and [`domain::port::RunStore`].
-//! * Staff: `job_desk`, `run_desk` and `delivery_desk` implement the desks, `access` the ports of
-//!   [`domain::port::access`]; `keyring` seals what is secret and has to be read back.
+//! * Staff: `job_desk`, `queue_desk`, `schedule_desk`, `run_desk` and `delivery_desk` implement the desks, `access`
+//!   the ports of [`domain::port::access`]; `keyring` seals what is secret and has to be read back.
 //!
 //! What a method records commits together with the jobs that follow from it; `enqueue` is the only place
 //! that knows how a [`domain::job::NewJob`] is put into the queue.
@@ -23,9 +23,11 @@ mod options;
 mod packing;
 mod partitions;
 mod project;
+mod queue_desk;
 mod run_desk;
 mod run_row;
 mod run_store;
+mod schedule_desk;
 mod store;
 mod text;
 

@@ -49,6 +49,8 @@ pub(crate) fn compose(
     let ports = Ports {
         inbox: store.clone(),
         jobs: store.clone(),
+        queues: store.clone(),
+        schedules: store.clone(),
         runs: store.clone(),
         deliveries: store,
     };

@@ -20,7 +20,7 @@ pub(crate) struct Jobs {
 enum Command {
     /// Lists jobs, newest first
     List {
-        /// ready, scheduled, running, completed, cancelled or dead
+        /// ready, scheduled, waiting, running, completed, cancelled or dead
         #[arg(long)]
         state: Option<String>,
         /// Only of this queue
@@ -36,7 +36,9 @@ enum Command {
     Counts,
     /// Shows a job with its failed attempts
     Show { id: JobId },
-    /// Runs a dead, cancelled or scheduled job now
+    /// Says why a job is not running, and what to do
+    Why { id: JobId },
+    /// Runs a dead, cancelled, scheduled or waiting job now
     Retry { id: JobId },
     /// Ends a job; a running one is asked to stop
     Cancel { id: JobId },
@@ -52,16 +54,18 @@ const COLUMNS: [(&str, &str); 8] = [
     ("CORRELATION", "correlation_id"),
     ("LAST ERROR", "last_error"),
 ];
-const ATTEMPTS: [(&str, &str); 4] = [
+const ATTEMPTS: [(&str, &str); 5] = [
     ("ATTEMPT", "attempt"),
     ("FAILED AT (UTC)", "at"),
     ("WORKER", "worker"),
     ("ERROR", "error"),
+    ("TRACE", "traceparent"),
 ];
-const COUNTS: [(&str, &str); 5] = [
+const COUNTS: [(&str, &str); 6] = [
     ("QUEUE", "queue"),
     ("READY", "ready"),
     ("SCHEDULED", "scheduled"),
+    ("WAITING", "waiting"),
     ("RUNNING", "running"),
     ("OLDEST READY (MS)", "oldest_ready_ms"),
 ];
@@ -98,6 +102,13 @@ pub(crate) async fn run(client: &Client, jobs: Jobs) -> Result<()> {
                 .filter(|attempts| !attempts.is_empty());
             let attempts = attempts.map(|attempts| format!("\n{}", table::rows(attempts, &ATTEMPTS)));
             table::members(job, &["attempts"]) + &attempts.unwrap_or_default()
+        }),
+        Command::Why { id } => output.print(&client.get(&format!("jobs/{id}/why"), &[]).await?, |answer| {
+            let state = table::cell(answer.get("state").unwrap_or(&Value::Null));
+            let reasons = answer.get("reasons").and_then(Value::as_array);
+            let reasons = reasons.map_or(&[][..], Vec::as_slice).iter();
+            let lines = reasons.map(|reason| format!("- {}\n", table::cell(&reason["text"])));
+            format!("job {id} is {state}\n{}", lines.collect::<String>())
         }),
         Command::Retry { id } => {
             let answer = client.post(&format!("jobs/{id}/retry"), &[]).await?;

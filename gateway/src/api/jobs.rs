@@ -1,23 +1,24 @@
-//! Jobs of the queue: list, show, retry, cancel.
+//! Jobs of the queue: list and show; `why` says what holds one up, `change` and `bulk` steer them.
 
+pub(crate) mod bulk;
+pub(crate) mod change;
 mod view;
+pub(crate) mod why;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use domain::JobId;
-use domain::job::{JobAction, JobFilter};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use domain::job::JobFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::page::{self, Page};
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
-use crate::query::{Id, Limit, Name, NoParams, Params};
-use crate::staff;
+use crate::query::{Id, Limit, Name, NoParams, Params, Text};
 use view::{Job, JobLine, JobState, QueueCounts};
 
 /// Which jobs to list.
@@ -33,6 +34,28 @@ pub(crate) struct JobQuery {
     /// Only of this kind.
     #[param(value_type = Option<String>)]
     kind: Option<Name>,
+    /// Only with this tag.
+    #[param(value_type = Option<String>)]
+    tag: Option<Text<512>>,
+    /// Only with this correlation id.
+    #[param(value_type = Option<String>)]
+    correlation_id: Option<Text<512>>,
+    /// Only with this unique key.
+    #[param(value_type = Option<String>)]
+    unique_key: Option<Text<512>>,
+    /// Only of this tenant.
+    #[param(value_type = Option<String>)]
+    tenant: Option<Text<512>>,
+    /// Only with this key of limits and rates.
+    #[param(value_type = Option<String>)]
+    key: Option<Text<512>>,
+    /// Only with this text, in any case, in the last error.
+    #[param(value_type = Option<String>)]
+    error: Option<Text<512>>,
+    /// Only enqueued at or after.
+    created_after: Option<DateTime<Utc>>,
+    /// Only enqueued before.
+    created_before: Option<DateTime<Utc>>,
     /// The `next` of an earlier page.
     before: Option<String>,
     /// 1 to 200, 50 if not said.
@@ -58,10 +81,20 @@ pub(crate) async fn list(
     Params(query): Params<JobQuery>,
 ) -> Result<Json<Page<JobLine>>, ApiError> {
     let limit = query.limit.get();
+    let text = |name: Option<Name>| name.map(|name| name.0);
+    let long = |text: Option<Text<512>>| text.map(|text| text.0);
     let filter = JobFilter {
-        state: query.state.map(Into::into),
-        queue: query.queue.map(|name| name.0),
-        kind: query.kind.map(|name| name.0),
+        states: query.state.map(Into::into).into_iter().collect(),
+        queue: text(query.queue),
+        kind: text(query.kind),
+        tag: long(query.tag),
+        correlation_id: long(query.correlation_id),
+        unique_key: long(query.unique_key),
+        tenant: long(query.tenant),
+        key: long(query.key),
+        error: long(query.error),
+        created_after: query.created_after,
+        created_before: query.created_before,
         before: page::key(query.before.as_deref(), |text| text.parse().ok())?,
         limit: limit as i64 + 1,
     };
@@ -111,82 +144,6 @@ pub(crate) async fn show(
         .await?
         .map(|job| Json(job.into()))
         .ok_or_else(|| unknown(id))
-}
-
-/// What was done about a job.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct JobDone {
-    /// The job.
-    job_id: i64,
-    /// `done`, or `requested` when a running job was asked to stop.
-    result: JobResult,
-}
-
-/// What was done about a job.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JobResult {
-    /// Done.
-    Done,
-    /// A running job was asked to stop.
-    Requested,
-}
-
-/// Runs a dead, cancelled or scheduled job now, with its attempts counted anew.
-#[utoipa::path(
-    post,
-    path = "/api/v1/staff/jobs/{id}/retry",
-    operation_id = "retry_job",
-    tag = "jobs",
-    security(("staff" = [])),
-    params(("id" = i64, Path, description = "The job")),
-    responses(
-        (status = 200, description = "It will run", body = JobDone),
-        (status = 409, description = "Its state does not allow it"),
-    )
-)]
-pub(crate) async fn retry(
-    State(app): State<Arc<App>>,
-    Id(id): Id<JobId>,
-    _: NoParams,
-) -> Result<Response, ApiError> {
-    acted(id, "retry", app.ports.jobs.retry(id, &staff::actor()).await?)
-}
-
-/// Ends a job that has not ended.
-#[utoipa::path(
-    post,
-    path = "/api/v1/staff/jobs/{id}/cancel",
-    operation_id = "cancel_job",
-    tag = "jobs",
-    security(("staff" = [])),
-    params(("id" = i64, Path, description = "The job")),
-    responses(
-        (status = 200, description = "It is cancelled", body = JobDone),
-        (status = 202, description = "It runs, and was asked to stop", body = JobDone),
-        (status = 409, description = "Its state does not allow it"),
-    )
-)]
-pub(crate) async fn cancel(
-    State(app): State<Arc<App>>,
-    Id(id): Id<JobId>,
-    _: NoParams,
-) -> Result<Response, ApiError> {
-    acted(id, "cancel", app.ports.jobs.cancel(id, &staff::actor()).await?)
-}
-
-fn acted(id: JobId, wish: &str, action: JobAction) -> Result<Response, ApiError> {
-    let done =
-        |status: StatusCode, result| Ok((status, Json(JobDone { job_id: id.0, result })).into_response());
-    match action {
-        JobAction::Done => done(StatusCode::OK, JobResult::Done),
-        JobAction::Requested => done(StatusCode::ACCEPTED, JobResult::Requested),
-        JobAction::NotAllowed(state) => {
-            let detail = format!("job {id} is {}: {wish} is not possible", state.as_str());
-            Err(catalogue::JOB_STATE.with(detail))
-        }
-        JobAction::NotFound => Err(unknown(id)),
-    }
 }
 
 fn unknown(id: JobId) -> ApiError {

@@ -42,6 +42,7 @@ catalogue! {
     QUERY_INVALID = BAD_REQUEST, "query_invalid", "The query string is not as documented";
     PATH_INVALID = BAD_REQUEST, "path_invalid", "The path is not as documented";
     CURSOR_INVALID = BAD_REQUEST, "cursor_invalid", "The cursor is none of ours";
+    BODY_INVALID = BAD_REQUEST, "body_invalid", "The body is not as documented";
     BODY_INCOMPLETE = BAD_REQUEST, "body_incomplete", "The body ended too early";
     DELIVERY_HEADER_INVALID = BAD_REQUEST, "delivery_header_invalid", "X-GitHub-Delivery is not usable";
     EVENT_HEADER_INVALID = BAD_REQUEST, "event_header_invalid", "X-GitHub-Event is not usable";

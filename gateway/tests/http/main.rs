@@ -13,6 +13,7 @@ mod log;
 mod socket;
 mod staff;
 mod staff_rows;
+mod steering;
 mod surroundings;
 mod webhook;
 mod world;

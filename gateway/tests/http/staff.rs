@@ -2,8 +2,8 @@
 
 use axum::http::Method;
 use domain::delivery::DeliveryStatus;
-use domain::flow::FlowActor;
-use domain::job::JobState;
+use domain::flow::{Author, FlowActor};
+use domain::job::{JobChange, JobState};
 use domain::run::{LogLine, RunState};
 use domain::{JobId, RunId};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ async fn jobs_are_listed_filtered_and_paged() {
     let counts = get(&world, "jobs/counts").await;
     assert_eq!(
         counts[0],
-        json!({"queue": "deliveries", "ready": 3, "scheduled": 0, "running": 0, "oldest_ready_ms": null})
+        json!({"queue": "deliveries", "ready": 3, "scheduled": 0, "waiting": 0, "running": 0, "oldest_ready_ms": null})
     );
     insta::assert_json_snapshot!(get(&world, "jobs/4").await);
 }
@@ -113,7 +113,16 @@ async fn jobs_are_retried_and_cancelled() {
     for path in ["jobs/9/retry", "jobs/9/cancel"] {
         assert_eq!(world.staff(Method::POST, path).await.code(404), "not_found");
     }
-    let audit = [(1, "retry"), (1, "cancel"), (2, "cancel")].map(|(n, what)| (JobId(n), what, development()));
+    let by = Author {
+        actor: development(),
+        reason: None,
+    };
+    let audit = [
+        (1, JobChange::Retry),
+        (1, JobChange::Cancel),
+        (2, JobChange::Cancel),
+    ]
+    .map(|(n, what)| (JobId(n), what, by.clone()));
     assert_eq!(world.jobs.audit(), audit);
 }
 
@@ -242,12 +251,12 @@ async fn bad_input_is_told_what_is_allowed() {
         (
             "jobs?stat=dead",
             "query_invalid",
-            "expected one of `state`, `queue`, `kind`, `before`, `limit`",
+            "expected one of `state`, `queue`, `kind`, `tag`",
         ),
         (
             "jobs?state=gone",
             "query_invalid",
-            "expected one of `ready`, `scheduled`, `running`",
+            "expected one of `ready`, `scheduled`, `waiting`, `running`",
         ),
         ("jobs?limit=0", "query_invalid", "whole number from 1 to 200"),
         ("jobs?limit=201", "query_invalid", "whole number from 1 to 200"),

@@ -14,6 +14,8 @@ async fn no_start_without_a_secret() {
     let ports = Ports {
         inbox: world.inbox.clone(),
         jobs: world.jobs.clone(),
+        queues: world.queues.clone(),
+        schedules: world.schedules.clone(),
         runs: world.runs.clone(),
         deliveries: world.deliveries.clone(),
     };

@@ -8,8 +8,10 @@ use domain::Secret;
 use gateway::{Gateway, Ports, Settings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::Value;
-use testkit::fake::desks::{FakeDeliveryDesk, FakeJobDesk, FakeRunDesk};
+use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
 use testkit::fake::inbox::FakeInbox;
+use testkit::fake::job_desk::FakeJobDesk;
+use testkit::fake::queue_desk::{FakeQueueDesk, FakeScheduleDesk};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -20,6 +22,8 @@ pub(crate) const TOKEN: &str = "a token for development";
 pub(crate) struct World {
     pub(crate) inbox: Arc<FakeInbox>,
     pub(crate) jobs: Arc<FakeJobDesk>,
+    pub(crate) queues: Arc<FakeQueueDesk>,
+    pub(crate) schedules: Arc<FakeScheduleDesk>,
     pub(crate) runs: Arc<FakeRunDesk>,
     pub(crate) deliveries: Arc<FakeDeliveryDesk>,
     pub(crate) recorder: PrometheusRecorder,
@@ -53,6 +57,8 @@ impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         let inbox = Arc::new(FakeInbox::default());
         let jobs = Arc::new(FakeJobDesk::default());
+        let queues = Arc::new(FakeQueueDesk::default());
+        let schedules = Arc::new(FakeScheduleDesk::default());
         let runs = Arc::new(FakeRunDesk::default());
         let deliveries = Arc::new(FakeDeliveryDesk::default());
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -60,6 +66,8 @@ impl World {
         let ports = Ports {
             inbox: inbox.clone(),
             jobs: jobs.clone(),
+            queues: queues.clone(),
+            schedules: schedules.clone(),
             runs: runs.clone(),
             deliveries: deliveries.clone(),
         };
@@ -67,6 +75,8 @@ impl World {
         Self {
             inbox,
             jobs,
+            queues,
+            schedules,
             runs,
             deliveries,
             recorder,
@@ -95,6 +105,21 @@ impl World {
             request
                 .header("authorization", format!("Bearer {TOKEN}"))
                 .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+    }
+
+    /// The same with a JSON body.
+    pub(crate) async fn staff_json(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/staff/{path}"));
+        self.ask(
+            request
+                .header("authorization", format!("Bearer {TOKEN}"))
+                .header("content-type", "application/json")
+                .body(Body::from(body.to_string()))
                 .unwrap(),
         )
         .await

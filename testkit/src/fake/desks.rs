@@ -1,4 +1,4 @@
-//! [`JobDesk`], [`RunDesk`] and [`DeliveryDesk`] in memory: filled by the test, filtered and paged like the
+//! [`RunDesk`] and [`DeliveryDesk`] in memory: filled by the test, filtered and paged like the
 //! real ones, every change noted with who asked for it.
 
 use std::collections::BTreeMap;
@@ -7,111 +7,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::delivery::{DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliverySummary, Replay};
 use domain::flow::{FlowActor, RecordedEvent};
-use domain::job::{JobAction, JobDetail, JobFilter, JobState, JobSummary, QueueCounts};
-use domain::port::{DeliveryDesk, JobDesk, PortError, RunDesk};
+use domain::port::{DeliveryDesk, PortError, RunDesk};
 use domain::run::{LogLine, RunFilter, RunSummary};
 use domain::{DeliveryId, JobId, RunId};
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn at_most(limit: i64) -> usize {
+pub(super) fn at_most(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(0)
-}
-
-/// Jobs in memory.
-#[derive(Debug, Default)]
-pub struct FakeJobDesk {
-    jobs: Mutex<BTreeMap<JobId, JobDetail>>,
-    audit: Mutex<Vec<(JobId, &'static str, FlowActor)>>,
-}
-
-impl FakeJobDesk {
-    /// Puts a job on the desk.
-    pub fn put(&self, job: JobDetail) {
-        lock(&self.jobs).insert(job.summary.id, job);
-    }
-
-    /// What was done, and by whom: `retry` or `cancel`.
-    pub fn audit(&self) -> Vec<(JobId, &'static str, FlowActor)> {
-        lock(&self.audit).clone()
-    }
-
-    fn act(
-        &self,
-        id: JobId,
-        what: &'static str,
-        by: &FlowActor,
-        next: impl Fn(JobState) -> Option<(JobState, JobAction)>,
-    ) -> JobAction {
-        let mut jobs = lock(&self.jobs);
-        let Some(job) = jobs.get_mut(&id) else {
-            return JobAction::NotFound;
-        };
-        let Some((state, action)) = next(job.summary.state) else {
-            return JobAction::NotAllowed(job.summary.state);
-        };
-        job.summary.state = state;
-        lock(&self.audit).push((id, what, by.clone()));
-        action
-    }
-}
-
-#[async_trait]
-impl JobDesk for FakeJobDesk {
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
-        let jobs = lock(&self.jobs);
-        let matching = jobs.values().rev().map(|job| &job.summary).filter(|job| {
-            filter.state.is_none_or(|state| state == job.state)
-                && filter.queue.as_ref().is_none_or(|queue| *queue == job.queue)
-                && filter.kind.as_ref().is_none_or(|kind| *kind == job.kind)
-                && filter.before.is_none_or(|before| job.id < before)
-        });
-        Ok(matching.take(at_most(filter.limit)).cloned().collect())
-    }
-
-    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
-        Ok(lock(&self.jobs).get(&id).cloned())
-    }
-
-    async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
-        let mut queues: BTreeMap<String, QueueCounts> = BTreeMap::new();
-        for job in lock(&self.jobs).values().map(|job| &job.summary) {
-            let none = || QueueCounts {
-                queue: job.queue.clone(),
-                ready: 0,
-                scheduled: 0,
-                running: 0,
-                oldest_ready_ms: None,
-            };
-            let counts = queues.entry(job.queue.clone()).or_insert_with(none);
-            match job.state {
-                JobState::Ready => counts.ready += 1,
-                JobState::Scheduled => counts.scheduled += 1,
-                JobState::Running => counts.running += 1,
-                JobState::Completed | JobState::Cancelled | JobState::Dead => {}
-            }
-        }
-        Ok(queues.into_values().collect())
-    }
-
-    async fn retry(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        Ok(self.act(id, "retry", by, |state| match state {
-            JobState::Dead | JobState::Cancelled | JobState::Scheduled => {
-                Some((JobState::Ready, JobAction::Done))
-            }
-            JobState::Ready | JobState::Running | JobState::Completed => None,
-        }))
-    }
-
-    async fn cancel(&self, id: JobId, by: &FlowActor) -> Result<JobAction, PortError> {
-        Ok(self.act(id, "cancel", by, |state| match state {
-            JobState::Ready | JobState::Scheduled => Some((JobState::Cancelled, JobAction::Done)),
-            JobState::Running => Some((JobState::Running, JobAction::Requested)),
-            JobState::Completed | JobState::Cancelled | JobState::Dead => None,
-        }))
-    }
 }
 
 /// Runs in memory.

@@ -1,12 +1,19 @@
 //! What the contract suites can't see of deliveries: rows, events, jobs, partitions.
 
 use domain::delivery::{Accepted, DeliveryOutcome, DeliveryStatus, Replay};
-use domain::flow::FlowActor;
-use domain::job::{IssueComment, JobAction, JobState, NewJob};
+use domain::flow::{Author, FlowActor};
+use domain::job::{IssueComment, JobAction, JobChange, JobState, NewJob};
 use domain::port::{DeliveryDesk, Inbox, JobDesk, Ledger};
 use testkit::contract::{delivery, fresh_delivery_id};
 
 use crate::world::World;
+
+fn author() -> Author {
+    Author {
+        actor: ann(),
+        reason: None,
+    }
+}
 
 fn ann() -> FlowActor {
     FlowActor::Human("ann".to_owned())
@@ -133,7 +140,9 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
     let (id, job) = accepted(&world, b"{}").await;
     let open = world.store.replay(&id, false, &ann()).await.unwrap();
     assert_eq!(open, Some(Replay::StillOpen { job_id: job }));
-    JobDesk::cancel(&world.store, job, &ann()).await.unwrap();
+    JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+        .await
+        .unwrap();
     assert_eq!(
         world.store.replay(&id, true, &ann()).await.unwrap(),
         Some(Replay::Possible)
@@ -161,7 +170,9 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
     let audited = "select count(*) from audit.flow_event where kind = 'webhook.replayed' and actor = 'ann'";
     assert_eq!(world.count(audited).await, 1);
 
-    JobDesk::cancel(&world.store, job_id, &ann()).await.unwrap();
+    JobDesk::change(&world.store, job_id, JobChange::Cancel, &author())
+        .await
+        .unwrap();
     world.run("delete from platform.delivery_payload").await;
     assert_eq!(
         world.store.replay(&id, false, &ann()).await.unwrap(),
@@ -243,16 +254,22 @@ async fn steering_a_job_is_audited() {
     let world = World::create().await;
     let (id, job) = accepted(&world, b"{}").await;
     assert_eq!(
-        JobDesk::cancel(&world.store, job, &ann()).await.unwrap(),
+        JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+            .await
+            .unwrap(),
         JobAction::Done
     );
-    let refused = JobDesk::cancel(&world.store, job, &ann()).await.unwrap();
+    let refused = JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+        .await
+        .unwrap();
     assert_eq!(refused, JobAction::NotAllowed(JobState::Cancelled));
     assert_eq!(
-        JobDesk::retry(&world.store, job, &ann()).await.unwrap(),
+        JobDesk::change(&world.store, job, JobChange::Retry, &author())
+            .await
+            .unwrap(),
         JobAction::Done
     );
-    let unknown = JobDesk::retry(&world.store, domain::JobId(i64::MAX), &ann())
+    let unknown = JobDesk::change(&world.store, domain::JobId(i64::MAX), JobChange::Retry, &author())
         .await
         .unwrap();
     assert_eq!(unknown, JobAction::NotFound);
@@ -265,12 +282,12 @@ async fn steering_a_job_is_audited() {
     .unwrap();
     assert_eq!(kinds, ["job.cancelled", "job.retried"]);
     let ready = domain::job::JobFilter {
-        state: Some(JobState::Ready),
+        states: vec![JobState::Ready],
         limit: 10,
         ..Default::default()
     };
     assert_eq!(JobDesk::list(&world.store, &ready).await.unwrap().len(), 1);
-    let counts = world.store.counts().await.unwrap();
+    let counts = JobDesk::counts(&world.store).await.unwrap();
     assert!(
         counts.iter().any(|c| c.queue == "deliveries" && c.ready == 1),
         "{counts:?}"

@@ -5,5 +5,6 @@ mod access;
 mod contract;
 mod deliveries;
 mod operation;
+mod queues;
 mod runs;
 mod world;

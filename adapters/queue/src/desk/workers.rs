@@ -26,13 +26,15 @@ pub struct LiveWorker {
     pub is_late: bool,
     /// Attempts that it had at its last sign of life.
     pub held: Option<i32>,
+    /// Since when it was asked to drain, by [`Queue::drain_worker`].
+    pub draining_at: Option<DateTime<Utc>>,
 }
 
 const LIVE: &str = "
 select worker.id, worker.name,
     array (select name from queue.queue where id = any (worker.queues) order by name) as queues,
     array (select name from queue.kind where id = any (worker.kinds) order by name) as kinds,
-    worker.concurrency, worker.started_at, worker.held,
+    worker.concurrency, worker.started_at, worker.held, worker.draining_at,
     greatest(extract(epoch from clock_timestamp() - worker.heartbeat_at) * 1000, 0)::bigint as heartbeat_age_ms,
     worker.heartbeat_at < clock_timestamp() - worker.lease_ms * interval '1 millisecond' as is_late
 from queue.worker as worker where worker.stopped_at is null order by worker.name, worker.id";

@@ -13,6 +13,8 @@ pub(crate) enum JobState {
     Ready,
     /// Its time has not come.
     Scheduled,
+    /// Waits for other jobs.
+    Waiting,
     /// A worker has it.
     Running,
     /// Ended well.
@@ -28,6 +30,7 @@ impl From<JobState> for job::JobState {
         match state {
             JobState::Ready => Self::Ready,
             JobState::Scheduled => Self::Scheduled,
+            JobState::Waiting => Self::Waiting,
             JobState::Running => Self::Running,
             JobState::Completed => Self::Completed,
             JobState::Cancelled => Self::Cancelled,
@@ -41,6 +44,7 @@ impl From<job::JobState> for JobState {
         match state {
             job::JobState::Ready => Self::Ready,
             job::JobState::Scheduled => Self::Scheduled,
+            job::JobState::Waiting => Self::Waiting,
             job::JobState::Running => Self::Running,
             job::JobState::Completed => Self::Completed,
             job::JobState::Cancelled => Self::Cancelled,
@@ -68,7 +72,13 @@ pub(crate) struct JobLine {
     max_attempts: i32,
     /// The delivery that it belongs to.
     correlation_id: Option<String>,
-    /// The worker that has it.
+    /// Whose turn it waits for.
+    tenant: Option<String>,
+    /// What limits and rates per key count it by.
+    key: Option<String>,
+    /// Words to find it by.
+    tags: Vec<String>,
+    /// The worker that has or had it.
     worker: Option<String>,
     /// The last error, or why it is dead.
     last_error: Option<String>,
@@ -76,6 +86,8 @@ pub(crate) struct JobLine {
     created_at: DateTime<Utc>,
     /// When it may run next, while it is scheduled.
     run_at: Option<DateTime<Utc>>,
+    /// When the present or last attempt began.
+    started_at: Option<DateTime<Utc>>,
     /// When it ended.
     finished_at: Option<DateTime<Utc>>,
 }
@@ -91,10 +103,14 @@ impl From<job::JobSummary> for JobLine {
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             correlation_id: job.correlation_id,
+            tenant: job.tenant,
+            key: job.key,
+            tags: job.tags,
             worker: job.worker,
             last_error: job.last_error,
             created_at: job.created_at,
             run_at: job.run_at,
+            started_at: job.started_at,
             finished_at: job.finished_at,
         }
     }
@@ -107,6 +123,8 @@ pub(crate) struct Job {
     line: JobLine,
     /// The arguments.
     args: serde_json::Value,
+    /// What its handler returned to keep.
+    result: Option<serde_json::Value>,
     /// Its failed attempts, oldest first.
     attempts: Vec<JobAttempt>,
     /// No two unfinished jobs have the same.
@@ -126,6 +144,8 @@ pub(crate) struct JobAttempt {
     worker: String,
     /// What went wrong.
     error: String,
+    /// W3C trace context that it ran in.
+    traceparent: Option<String>,
 }
 
 impl From<job::JobDetail> for Job {
@@ -135,9 +155,11 @@ impl From<job::JobDetail> for Job {
             at: a.at,
             worker: a.worker,
             error: a.error,
+            traceparent: a.traceparent,
         });
         Self {
             args: job.args,
+            result: job.result,
             attempts: attempts.collect(),
             unique_key: job.unique_key,
             traceparent: job.traceparent,
@@ -155,6 +177,8 @@ pub(crate) struct QueueCounts {
     ready: i64,
     /// Waiting for their time.
     scheduled: i64,
+    /// Waiting for other jobs.
+    waiting: i64,
     /// With a worker.
     running: i64,
     /// Age of the oldest ready job, in milliseconds.
@@ -167,6 +191,7 @@ impl From<job::QueueCounts> for QueueCounts {
             queue: counts.queue,
             ready: counts.ready,
             scheduled: counts.scheduled,
+            waiting: counts.waiting,
             running: counts.running,
             oldest_ready_ms: counts.oldest_ready_ms,
         }

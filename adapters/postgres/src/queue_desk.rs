@@ -1,0 +1,142 @@
+//! Queues and workers as staff see and steer them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::flow::Author;
+use domain::port::{PortError, QueueDesk};
+use domain::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Rate, Switched};
+
+use crate::Store;
+use crate::error::db;
+use crate::job_desk::{counted, steered_by};
+use crate::store::page;
+
+#[async_trait]
+impl QueueDesk for Store {
+    async fn queues(&self) -> Result<Vec<QueueOverview>, PortError> {
+        let rows = self.queue.queues().await.map_err(db)?;
+        let counts = self.queue.counts().await.map_err(db)?;
+        let mut counts: HashMap<String, queue::QueueCount> = counts
+            .into_iter()
+            .map(|count| (count.queue.clone(), count))
+            .collect();
+        // One that was made between the two looks is shown at the next.
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some(overview(counts.remove(&row.name)?, row)))
+            .collect())
+    }
+
+    async fn pauses(&self, limit: i64) -> Result<Vec<Pause>, PortError> {
+        let pauses = self.queue.pauses(page(limit)).await.map_err(db)?;
+        let pause = |pause: queue::Pause| {
+            let what = match (pause.queue, pause.kind, pause.tenant) {
+                (Some(queue), _, Some(tenant)) => Pausable::Tenant { queue, tenant },
+                (Some(queue), ..) => Pausable::Queue(queue),
+                (None, kind, _) => Pausable::Kind(kind.unwrap_or_default()),
+            };
+            Pause {
+                what,
+                paused_at: pause.paused_at,
+            }
+        };
+        Ok(pauses.into_iter().map(pause).collect())
+    }
+
+    async fn pause(&self, what: &Pausable, paused: bool, by: &Author) -> Result<Switched, PortError> {
+        let by = &steered_by(by);
+        let is_known = match what {
+            Pausable::Queue(queue) | Pausable::Tenant { queue, .. } => self.queue.knows_queue(queue).await,
+            Pausable::Kind(kind) => self.queue.knows_kind(kind).await,
+        };
+        if !is_known.map_err(db)? {
+            return Ok(Switched::NotFound);
+        }
+        let mut conn = self.pool.acquire().await.map_err(db)?;
+        let queue = &self.queue;
+        let changed = match (what, paused) {
+            (Pausable::Queue(name), true) => queue.pause(&mut conn, name, by).await,
+            (Pausable::Queue(name), false) => queue.resume(&mut conn, name, by).await,
+            (Pausable::Kind(kind), true) => queue.pause_kind(&mut conn, kind, by).await,
+            (Pausable::Kind(kind), false) => queue.resume_kind(&mut conn, kind, by).await,
+            (Pausable::Tenant { queue: name, tenant }, true) => {
+                queue.pause_tenant(&mut conn, name, tenant, by).await
+            }
+            (Pausable::Tenant { queue: name, tenant }, false) => {
+                queue.resume_tenant(&mut conn, name, tenant, by).await
+            }
+        };
+        Ok(switched(changed.map_err(db)?))
+    }
+
+    async fn set_limits(&self, queue: &str, limits: Limits, by: &Author) -> Result<bool, PortError> {
+        if !self.queue.knows_queue(queue).await.map_err(db)? {
+            return Ok(false);
+        }
+        let rate = |rate: Rate| queue::Rate {
+            jobs: rate.jobs,
+            period: Duration::from_millis(rate.period_ms),
+        };
+        let limits = queue::Limits {
+            max_running: limits.max_running,
+            max_running_per_key: limits.max_running_per_key,
+            rate: limits.rate.map(rate),
+            rate_per_key: limits.rate_per_key.map(rate),
+        };
+        let mut conn = self.pool.acquire().await.map_err(db)?;
+        let set = self
+            .queue
+            .set_limits(&mut conn, queue, limits, &steered_by(by))
+            .await;
+        set.map_err(db)?;
+        Ok(true)
+    }
+
+    async fn workers(&self) -> Result<Vec<LiveWorker>, PortError> {
+        let workers = self.queue.workers().await.map_err(db)?;
+        let worker = |worker: queue::LiveWorker| LiveWorker {
+            id: worker.id,
+            name: worker.name,
+            queues: worker.queues,
+            kinds: worker.kinds,
+            concurrency: worker.concurrency,
+            held: worker.held,
+            started_at: worker.started_at,
+            heartbeat_age_ms: worker.heartbeat_age_ms,
+            is_late: worker.is_late,
+            draining_at: worker.draining_at,
+        };
+        Ok(workers.into_iter().map(worker).collect())
+    }
+}
+
+pub(crate) fn switched(changed: bool) -> Switched {
+    if changed {
+        Switched::Done
+    } else {
+        Switched::Unchanged
+    }
+}
+
+fn overview(count: queue::QueueCount, row: queue::QueueRow) -> QueueOverview {
+    let rate = |rate: queue::Rate| Rate {
+        jobs: rate.jobs,
+        period_ms: u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX),
+    };
+    QueueOverview {
+        name: row.name,
+        paused_at: row.paused_at,
+        limits: Limits {
+            max_running: row.limits.max_running,
+            max_running_per_key: row.limits.max_running_per_key,
+            rate: row.limits.rate.map(rate),
+            rate_per_key: row.limits.rate_per_key.map(rate),
+        },
+        keep_days: row.keep_days,
+        as_of: count.as_of,
+        exact: count.exact,
+        counts: counted(count),
+    }
+}

@@ -1,0 +1,186 @@
+//! Queues, their pauses and limits, and the workers that serve them.
+
+mod view;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use domain::queue::{Pausable, Switched};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::author::{Reason, author};
+use crate::app::App;
+use crate::json::Body;
+use crate::problem::{ApiError, catalogue};
+use crate::query::{Id, Name, NoParams, Text};
+use view::{Limits, LiveWorker, PauseLine, QueueLine, SetLimits, WhatPaused};
+
+/// How many pauses are shown.
+const MOST_PAUSES: i64 = 1_000;
+
+/// All queues: their unfinished jobs, pauses and limits.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/queues",
+    operation_id = "list_queues",
+    tag = "queues",
+    security(("staff" = [])),
+    responses(
+        (status = 200, description = "Queues by name", body = Vec<QueueLine>),
+    )
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>, _: NoParams) -> Result<Json<Vec<QueueLine>>, ApiError> {
+    let queues = app.ports.queues.queues().await?;
+    Ok(Json(queues.into_iter().map(QueueLine::from).collect()))
+}
+
+/// What is paused: queues, kinds and tenants, the latest first, at most 1,000.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/queues/pauses",
+    operation_id = "list_pauses",
+    tag = "queues",
+    security(("staff" = [])),
+    responses(
+        (status = 200, description = "Pauses, the latest first", body = Vec<PauseLine>),
+    )
+)]
+pub(crate) async fn pauses(
+    State(app): State<Arc<App>>,
+    _: NoParams,
+) -> Result<Json<Vec<PauseLine>>, ApiError> {
+    let pauses = app.ports.queues.pauses(MOST_PAUSES).await?;
+    Ok(Json(pauses.into_iter().map(PauseLine::from).collect()))
+}
+
+/// What to pause or to resume: a queue, a kind in all queues, or a tenant's jobs in a queue.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseWish {
+    /// The queue.
+    #[schema(value_type = Option<String>)]
+    queue: Option<Name>,
+    /// The kind of job; instead of a queue.
+    #[schema(value_type = Option<String>)]
+    kind: Option<Name>,
+    /// The tenant, 1 to 256 characters; beside its queue.
+    #[schema(value_type = Option<String>)]
+    tenant: Option<Text<256>>,
+    /// Why, for the audit: 1 to 500 characters.
+    #[schema(value_type = Option<String>)]
+    reason: Option<Reason>,
+}
+
+/// Starts no more jobs of a queue, a kind or a tenant; what runs goes on.
+#[utoipa::path(
+    post,
+    path = "/api/v1/staff/queues/pause",
+    operation_id = "pause_queue",
+    tag = "queues",
+    security(("staff" = [])),
+    request_body = PauseWish,
+    responses(
+        (status = 200, description = "It is paused", body = WhatPaused),
+    )
+)]
+pub(crate) async fn pause(
+    State(app): State<Arc<App>>,
+    _: NoParams,
+    Body(wish): Body<PauseWish>,
+) -> Result<Json<WhatPaused>, ApiError> {
+    switch(&app, wish, true).await
+}
+
+/// Ends a pause.
+#[utoipa::path(
+    post,
+    path = "/api/v1/staff/queues/resume",
+    operation_id = "resume_queue",
+    tag = "queues",
+    security(("staff" = [])),
+    request_body = PauseWish,
+    responses(
+        (status = 200, description = "Its jobs are started again", body = WhatPaused),
+    )
+)]
+pub(crate) async fn resume(
+    State(app): State<Arc<App>>,
+    _: NoParams,
+    Body(wish): Body<PauseWish>,
+) -> Result<Json<WhatPaused>, ApiError> {
+    switch(&app, wish, false).await
+}
+
+async fn switch(app: &App, wish: PauseWish, paused: bool) -> Result<Json<WhatPaused>, ApiError> {
+    let what = match (wish.queue, wish.kind, wish.tenant) {
+        (Some(queue), None, None) => Pausable::Queue(queue.0),
+        (None, Some(kind), None) => Pausable::Kind(kind.0),
+        (Some(queue), None, Some(tenant)) => Pausable::Tenant {
+            queue: queue.0,
+            tenant: tenant.0,
+        },
+        _ => return Err(catalogue::BODY_INVALID.with("give `queue`, or `kind`, or `queue` and `tenant`")),
+    };
+    let switched = app
+        .ports
+        .queues
+        .pause(&what, paused, &author(wish.reason))
+        .await?;
+    if switched == Switched::NotFound {
+        return Err(catalogue::NOT_FOUND.with("nobody has used this queue or kind"));
+    }
+    Ok(Json(WhatPaused::new(what, paused, switched)))
+}
+
+/// Sets a queue's limits over all its workers; those left out are lifted. They hold within a second.
+#[utoipa::path(
+    put,
+    path = "/api/v1/staff/queues/{name}/limits",
+    operation_id = "set_queue_limits",
+    tag = "queues",
+    security(("staff" = [])),
+    params(("name" = String, Path, description = "The queue")),
+    request_body = SetLimits,
+    responses(
+        (status = 200, description = "They are set", body = Limits),
+    )
+)]
+pub(crate) async fn set_limits(
+    State(app): State<Arc<App>>,
+    Id(Text(name)): Id<Name>,
+    _: NoParams,
+    Body(wish): Body<SetLimits>,
+) -> Result<Json<Limits>, ApiError> {
+    let (limits, reason) = wish.read()?;
+    let set = app
+        .ports
+        .queues
+        .set_limits(&name, limits, &author(reason))
+        .await?;
+    if set {
+        Ok(Json(limits.into()))
+    } else {
+        Err(catalogue::NOT_FOUND.with(format!("there is no queue {name}")))
+    }
+}
+
+/// The workers that live, and what they hold.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/workers",
+    operation_id = "list_workers",
+    tag = "queues",
+    security(("staff" = [])),
+    responses(
+        (status = 200, description = "Workers by name", body = Vec<LiveWorker>),
+    )
+)]
+pub(crate) async fn workers(
+    State(app): State<Arc<App>>,
+    _: NoParams,
+) -> Result<Json<Vec<LiveWorker>>, ApiError> {
+    let workers = app.ports.queues.workers().await?;
+    Ok(Json(workers.into_iter().map(LiveWorker::from).collect()))
+}

@@ -1,0 +1,190 @@
+//! [`JobDesk`] in memory: filled by the test, filtered and paged like the real one, every change noted with who
+//! asked for it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use domain::JobId;
+use domain::flow::Author;
+use domain::job::{
+    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason, JobSelection,
+    JobState, JobSummary, JobsChanged, QueueCounts,
+};
+use domain::port::{JobDesk, PortError};
+
+use super::desks::{at_most, lock};
+
+/// Jobs in memory.
+#[derive(Debug, Default)]
+pub struct FakeJobDesk {
+    jobs: Mutex<BTreeMap<JobId, JobDetail>>,
+    reasons: Mutex<BTreeMap<JobId, Vec<JobReason>>>,
+    audit: Mutex<Vec<(JobId, JobChange, Author)>>,
+}
+
+impl FakeJobDesk {
+    /// Puts a job on the desk.
+    pub fn put(&self, job: JobDetail) {
+        lock(&self.jobs).insert(job.summary.id, job);
+    }
+
+    /// Says why a job isn't running.
+    pub fn put_reasons(&self, id: JobId, reasons: Vec<JobReason>) {
+        lock(&self.reasons).insert(id, reasons);
+    }
+
+    /// What was done, and by whom.
+    pub fn audit(&self) -> Vec<(JobId, JobChange, Author)> {
+        lock(&self.audit).clone()
+    }
+
+    fn act(&self, id: JobId, change: JobChange, by: &Author) -> JobAction {
+        let mut jobs = lock(&self.jobs);
+        let Some(job) = jobs.get_mut(&id) else {
+            return JobAction::NotFound;
+        };
+        let state = job.summary.state;
+        if !states(change).contains(&state) {
+            return JobAction::NotAllowed(state);
+        }
+        lock(&self.audit).push((id, change, by.clone()));
+        match change {
+            JobChange::Retry | JobChange::Reschedule(_) => job.summary.state = JobState::Ready,
+            JobChange::Cancel if state == JobState::Running => return JobAction::Requested,
+            JobChange::Cancel => job.summary.state = JobState::Cancelled,
+            JobChange::Priority(priority) => job.summary.priority = priority,
+            JobChange::Delete => {
+                jobs.remove(&id);
+            }
+        }
+        JobAction::Done
+    }
+
+    fn chosen(&self, selection: &JobSelection, change: JobChange) -> Vec<JobId> {
+        let filter = match selection {
+            JobSelection::Ids(ids) => return ids.clone(),
+            JobSelection::Matching(filter) => filter,
+        };
+        let jobs = lock(&self.jobs);
+        let matching = jobs.values().rev().map(|job| &job.summary);
+        matching
+            .filter(|job| matches(filter, job) && states(change).contains(&job.state))
+            .map(|job| job.id)
+            .collect()
+    }
+}
+
+/// The states in which a job can be changed so.
+fn states(change: JobChange) -> &'static [JobState] {
+    use JobState::{Cancelled, Completed, Dead, Ready, Running, Scheduled, Waiting};
+    match change {
+        JobChange::Retry => &[Scheduled, Waiting, Cancelled, Dead],
+        JobChange::Cancel => &[Ready, Scheduled, Waiting, Running],
+        JobChange::Delete => &[Ready, Scheduled, Waiting, Completed, Cancelled, Dead],
+        JobChange::Reschedule(_) => &[Ready, Scheduled],
+        JobChange::Priority(_) => &[Ready, Scheduled, Waiting],
+    }
+}
+
+fn matches(filter: &JobFilter, job: &JobSummary) -> bool {
+    fn is<T: PartialEq>(wanted: Option<&T>, there: Option<&T>) -> bool {
+        wanted.is_none() || wanted == there
+    }
+    (filter.states.is_empty() || filter.states.contains(&job.state))
+        && is(filter.queue.as_ref(), Some(&job.queue))
+        && is(filter.kind.as_ref(), Some(&job.kind))
+        && is(filter.correlation_id.as_ref(), job.correlation_id.as_ref())
+        && is(filter.tenant.as_ref(), job.tenant.as_ref())
+        && is(filter.key.as_ref(), job.key.as_ref())
+        && filter.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
+        && filter.before.is_none_or(|before| job.id < before)
+}
+
+#[async_trait]
+impl JobDesk for FakeJobDesk {
+    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
+        let jobs = lock(&self.jobs);
+        let matching = jobs.values().rev().map(|job| &job.summary);
+        Ok(matching
+            .filter(|job| matches(filter, job))
+            .take(at_most(filter.limit))
+            .cloned()
+            .collect())
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
+        Ok(lock(&self.jobs).get(&id).cloned())
+    }
+
+    async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
+        let mut queues: BTreeMap<String, QueueCounts> = BTreeMap::new();
+        for job in lock(&self.jobs).values().map(|job| &job.summary) {
+            let none = || QueueCounts {
+                queue: job.queue.clone(),
+                ready: 0,
+                scheduled: 0,
+                waiting: 0,
+                running: 0,
+                oldest_ready_ms: None,
+            };
+            let counts = queues.entry(job.queue.clone()).or_insert_with(none);
+            match job.state {
+                JobState::Ready => counts.ready += 1,
+                JobState::Scheduled => counts.scheduled += 1,
+                JobState::Waiting => counts.waiting += 1,
+                JobState::Running => counts.running += 1,
+                JobState::Completed | JobState::Cancelled | JobState::Dead => {}
+            }
+        }
+        Ok(queues.into_values().collect())
+    }
+
+    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError> {
+        let jobs = lock(&self.jobs);
+        Ok(jobs.get(&id).map(|job| JobExplanation {
+            id,
+            state: job.summary.state,
+            as_of: DateTime::UNIX_EPOCH,
+            reasons: lock(&self.reasons).get(&id).cloned().unwrap_or_default(),
+        }))
+    }
+
+    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError> {
+        Ok(self.act(id, change, by))
+    }
+
+    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {
+        Ok(JobPreview {
+            count: self.chosen(jobs, change).len() as i64,
+            at_least: false,
+        })
+    }
+
+    async fn apply(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        by: &Author,
+    ) -> Result<JobsChanged, PortError> {
+        let mut changed = JobsChanged::default();
+        for id in self.chosen(jobs, change) {
+            let reason = match self.act(id, change, by) {
+                JobAction::Done => {
+                    changed.done += 1;
+                    continue;
+                }
+                JobAction::Requested => {
+                    changed.requested += 1;
+                    continue;
+                }
+                JobAction::NotAllowed(state) => state.as_str().to_owned(),
+                JobAction::InTheWay(why) => why,
+                JobAction::NotFound => "no such job".to_owned(),
+            };
+            *changed.refused.entry(reason).or_default() += 1;
+        }
+        Ok(changed)
+    }
+}
