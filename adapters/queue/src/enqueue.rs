@@ -49,13 +49,13 @@ with new as (
             when $15 = 3 and excluded.seq is null and old.created_at + $16 * interval '1 millisecond' > clock_timestamp()
                 then null
             when $15 = 3 and excluded.seq is null then old.seq
-            else coalesce(old.seq, excluded.seq) end,
+            else coalesce(old.seq, excluded.seq, queue.front(old.parked)) end,
         run_at = case
             when $15 = 0 or old.claimed_by is not null then old.run_at
             when $15 = 1 then excluded.run_at
             when $15 = 3 and excluded.seq is null
                 then least(excluded.run_at, old.created_at + $16 * interval '1 millisecond')
-            when coalesce(old.seq, excluded.seq) is not null then null
+            when coalesce(old.seq, excluded.seq, old.parked) is not null then null
             else least(old.run_at, excluded.run_at) end,
         parked = case when $15 = 0 or old.claimed_by is not null then old.parked end,
         rerun_args = case

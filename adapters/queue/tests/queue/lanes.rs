@@ -171,6 +171,8 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
         .await;
     let unique = || job(json!(5)).unique("k", queue::OnConflict::Replace);
     let replaced = stage.enqueue(unique()).await;
+    let hasten = || job(json!(6)).unique("h", queue::OnConflict::Hasten);
+    let hastened = stage.enqueue(hasten()).await;
     let other = stage.enqueue(queue::NewJob::new(QUEUE, "other", json!(3))).await;
     let probe = Probe::new(&stage);
     let worker = stage.start(registry, probe.clone(), options("w", 5));
@@ -189,12 +191,14 @@ async fn a_paused_kind_waits_and_the_others_go_on() {
         0,
         "jobs of a paused kind are put aside, where no claim steps over them"
     );
-    // A new time counts for a job that was put aside, too.
+    // A new time counts for a job that was put aside, too, and of two times the earlier one.
     stage.enqueue(unique().delay(Duration::from_mins(10))).await;
+    stage.enqueue(hasten().delay(Duration::from_mins(10))).await;
     stage.queue.resume_kind(&mut conn, KIND, &ann()).await.unwrap();
     stage.reaches(waiting, State::Completed).await;
     stage.reaches(delayed, State::Completed).await;
     assert_eq!(stage.job(replaced).await.state(), State::Scheduled);
+    stage.reaches(hastened, State::Completed).await;
     stage.reaches(laned, State::Completed).await;
     worker.stop().await;
 }
