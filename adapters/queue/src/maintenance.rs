@@ -56,7 +56,7 @@ pub(crate) struct Maintenance {
 }
 
 /// Brings back jobs that were put aside with their kind, in front of all that wait.
-const UNPARK: &str = "
+pub(crate) const UNPARK: &str = "
 with due as materialized (
     select ctid from queue.job
     where parked is not null and seq is null and kind_id <> all (array (select id from queue.kind where paused_at is not null))

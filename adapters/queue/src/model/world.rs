@@ -1,8 +1,9 @@
 //! The model: the queue as plain data. It says what each step must leave behind; it knows nothing of SQL.
 //! Time passes in whole hours, far longer than a case takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::step::Paused;
 use crate::{OnConflict, Verdict};
 
 /// Where an unfinished job is.
@@ -11,6 +12,8 @@ pub(super) enum Place {
     /// Until this hour.
     Waiting(i64),
     Ready,
+    /// Put aside with its paused kind.
+    Aside,
     /// With this worker.
     Held(i32),
 }
@@ -22,8 +25,11 @@ pub(super) struct Job {
     pub(super) attempt: i32,
     pub(super) max_attempts: i32,
     pub(super) rescues: i16,
+    pub(super) kind: i32,
     pub(super) priority: i16,
+    pub(super) tenant: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) unique: Option<String>,
     pub(super) args: i64,
     /// Arguments and hour of another run.
     pub(super) rerun: Option<(i64, i64)>,
@@ -34,9 +40,8 @@ pub(super) struct Finished {
     pub(super) state: i16,
     pub(super) attempt: i32,
     pub(super) worker: Option<i32>,
-    pub(super) key: Option<String>,
     pub(super) args: i64,
-    /// Not compared: what a new life begins with.
+    /// What a new life begins with.
     pub(super) job: Job,
 }
 
@@ -58,10 +63,13 @@ pub(super) struct World {
     pub(super) history: BTreeMap<i64, Finished>,
     /// How many failed attempts each job has on record.
     pub(super) failures: BTreeMap<i64, i64>,
+    queue_paused: bool,
+    paused_kinds: BTreeSet<i32>,
+    paused_tenants: BTreeSet<String>,
 }
 
 impl World {
-    fn place(&self, delay: i64) -> Place {
+    pub(super) fn place(&self, delay: i64) -> Place {
         if delay == 0 {
             Place::Ready
         } else {
@@ -70,7 +78,7 @@ impl World {
     }
 
     pub(super) fn holder(&self, key: &str) -> Option<i64> {
-        let holds = |job: &Job| job.key.as_deref() == Some(key);
+        let holds = |job: &Job| job.unique.as_deref() == Some(key);
         self.jobs.iter().find(|(_, job)| holds(job)).map(|(id, _)| *id)
     }
 
@@ -108,36 +116,50 @@ impl World {
         Some((id, Verdict::Replaced))
     }
 
-    pub(super) fn add(
-        &mut self,
-        id: i64,
-        delay: i64,
-        priority: i16,
-        max_attempts: i32,
-        key: Option<String>,
-        args: i64,
-    ) {
-        let job = Job {
-            place: self.place(delay),
-            epoch: 0,
-            attempt: 0,
-            max_attempts,
-            rescues: 0,
-            priority,
-            key,
-            args,
-            rerun: None,
-        };
+    pub(super) fn add(&mut self, id: i64, job: Job) {
         assert!(self.jobs.insert(id, job).is_none(), "job {id} is there twice");
     }
 
-    pub(super) fn ready(&self) -> usize {
-        self.jobs.values().filter(|job| job.place == Place::Ready).count()
+    /// Says whether that changes anything.
+    pub(super) fn pause(&mut self, what: &Paused, on: bool, kind_id: impl Fn(usize) -> i32) -> bool {
+        fn put<T: Ord>(set: &mut BTreeSet<T>, what: T, on: bool) -> bool {
+            if on { set.insert(what) } else { set.remove(&what) }
+        }
+        match what {
+            Paused::Queue => std::mem::replace(&mut self.queue_paused, on) != on,
+            Paused::Kind(kind) => put(&mut self.paused_kinds, kind_id(*kind), on),
+            Paused::Tenant(tenant) => put(&mut self.paused_tenants, tenant.clone(), on),
+        }
+    }
+
+    fn may_start(&self, job: &Job) -> bool {
+        let tenant_paused = |tenant: &String| self.paused_tenants.contains(tenant);
+        !self.queue_paused
+            && job.place == Place::Ready
+            && !self.paused_kinds.contains(&job.kind)
+            && !job.tenant.as_ref().is_some_and(tenant_paused)
+    }
+
+    /// How many jobs a worker may claim now.
+    pub(super) fn startable(&self) -> usize {
+        self.jobs.values().filter(|job| self.may_start(job)).count()
+    }
+
+    /// A claim has met a job of a paused kind.
+    pub(super) fn put_aside(&mut self, id: i64) {
+        let job = self
+            .jobs
+            .get_mut(&id)
+            .expect("only unfinished jobs are put aside");
+        assert_eq!(job.place, Place::Ready, "job {id} was put aside");
+        assert!(self.paused_kinds.contains(&job.kind), "job {id} was put aside");
+        job.place = Place::Aside;
+        job.epoch += 1;
     }
 
     pub(super) fn claim(&mut self, id: i64, worker: i32) -> (i32, i32) {
+        assert!(self.may_start(&self.jobs[&id]), "job {id} was claimed");
         let job = self.jobs.get_mut(&id).expect("only unfinished jobs are claimed");
-        assert_eq!(job.place, Place::Ready, "job {id} was claimed");
         job.place = Place::Held(worker);
         job.epoch += 1;
         job.attempt += 1;
@@ -156,7 +178,6 @@ impl World {
             state,
             attempt: job.attempt,
             worker,
-            key: job.key.clone(),
             args: job.args,
             job: job.clone(),
         };
@@ -245,10 +266,15 @@ impl World {
         }
     }
 
-    /// Puts due jobs in line.
+    /// Puts due jobs in line, and back those of kinds that aren't paused any more.
     pub(super) fn promote(&mut self) {
         for job in self.jobs.values_mut() {
-            if matches!(job.place, Place::Waiting(until) if until <= self.hour) {
+            let due = match job.place {
+                Place::Waiting(until) => until <= self.hour,
+                Place::Aside => !self.paused_kinds.contains(&job.kind),
+                _ => false,
+            };
+            if due {
                 job.place = Place::Ready;
             }
         }
