@@ -9,4 +9,4 @@ mod parts;
 pub(crate) mod variables;
 
 pub(crate) use environment::Environment;
-pub(crate) use parts::{Cluster, Database, Gateway, Github, Log, LogFormat, Worker, parse_queues};
+pub(crate) use parts::{Cluster, Database, Gateway, Github, Log, LogFormat, SignIn, Worker, parse_queues};

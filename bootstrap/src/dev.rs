@@ -7,6 +7,7 @@
 mod counterparts;
 pub(crate) mod exec;
 mod lock;
+mod people;
 mod ports;
 mod progress;
 mod services;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Projects;
 use crate::id::{DeliveryId, JobId, RunId};
 
 /// A verified delivery, ready to be written down.
@@ -142,6 +143,8 @@ pub struct DeliveryDetail {
 /// What to list from the ledger. Newest first.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
+    /// Only of repositories of these projects: those in which the one who asks may see.
+    pub projects: Projects,
     /// Only with this status.
     pub status: Option<DeliveryStatus>,
     /// Only of this event.

@@ -8,6 +8,7 @@ pub mod access;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use crate::access::Projects;
 use crate::delivery::{
     Accepted, DeliveryDetail, DeliveryFilter, DeliveryOutcome, DeliverySummary, NewDelivery, Replay,
     StoredDelivery,
@@ -255,32 +256,40 @@ pub trait ScheduleDesk: Send + Sync {
     async fn remove(&self, name: &str, by: &Author) -> Result<bool, PortError>;
 }
 
-/// Runs as staff see them.
+/// Runs as staff see them; those of other projects than the given aren't there.
 #[async_trait]
 pub trait RunDesk: Send + Sync {
     /// Runs, newest first.
     async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, PortError>;
     /// One run.
-    async fn get(&self, id: RunId) -> Result<Option<RunSummary>, PortError>;
+    async fn get(&self, id: RunId, projects: &Projects) -> Result<Option<RunSummary>, PortError>;
     /// Everything recorded under the run's correlation id, oldest first.
-    async fn events(&self, id: RunId) -> Result<Vec<RecordedEvent>, PortError>;
+    async fn events(&self, id: RunId, projects: &Projects) -> Result<Vec<RecordedEvent>, PortError>;
     /// Log lines with a number above `after`, at most `limit`.
-    async fn log(&self, id: RunId, after: i64, limit: i64) -> Result<Vec<LogLine>, PortError>;
+    async fn log(
+        &self,
+        id: RunId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError>;
 }
 
-/// Deliveries as staff see and steer them.
+/// Deliveries as staff see and steer them; those of other projects' repositories, or of none's where the
+/// given are some, aren't there.
 #[async_trait]
 pub trait DeliveryDesk: Send + Sync {
     /// The ledger, newest first.
     async fn list(&self, filter: &DeliveryFilter) -> Result<Vec<DeliverySummary>, PortError>;
     /// One delivery whole.
-    async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError>;
+    async fn get(&self, id: &DeliveryId, projects: &Projects) -> Result<Option<DeliveryDetail>, PortError>;
     /// Processes a stored delivery again; a dry run only says what it would do. Audited. `None` if there is
     /// no such delivery.
     async fn replay(
         &self,
         id: &DeliveryId,
         dry_run: bool,
+        projects: &Projects,
         by: &FlowActor,
     ) -> Result<Option<Replay>, PortError>;
 }

@@ -11,6 +11,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Projects;
 use crate::id::{CommentId, CorrelationId, RunId};
 use crate::repository::Repository;
 use crate::stage::Stage;
@@ -253,6 +254,8 @@ pub struct RunSummary {
 /// What to list of runs. Newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
+    /// Only of these projects: those in which the one who asks may see.
+    pub projects: Projects,
     /// Only with this status (the name, as in [`RunState::as_str`]).
     pub status: Option<String>,
     /// Only of this project.

@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, error, field, info, info_span, warn};
 
 use crate::app::App;
+use crate::auth::guard;
+use crate::metrics;
 use crate::problem::{ApiError, catalogue};
 use crate::request_id::{self, RequestId};
-use crate::{metrics, staff};
 
 const NOSNIFF: (HeaderName, HeaderValue) = (
     header::X_CONTENT_TYPE_OPTIONS,
@@ -94,7 +95,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 fn log(span: &Span, route: &str, problem: Option<&ApiError>) {
     let _entered = span.enter();
     let Some(problem) = problem else {
-        if staff::is_staff(route) {
+        if guard::is_staff(route) {
             info!("answered");
         } else {
             debug!("answered");

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use axum::middleware::from_fn_with_state;
 use axum::{Router, http::StatusCode};
 use bytes::Bytes;
+use domain::port::access::{
+    IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
+};
 use domain::port::{DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Auth;
+use crate::auth::rights::Rights;
 use crate::backlog::Backlog;
 use crate::health::Readiness;
 use crate::settings::{Settings, SettingsError};
 use crate::source_limit::SourceLimit;
-use crate::staff::StaffToken;
 use crate::webhook::signature::Verifier;
 use crate::{access, openapi, serve};
 
@@ -34,6 +38,44 @@ pub struct Ports {
     pub runs: Arc<dyn RunDesk>,
     /// Deliveries for staff.
     pub deliveries: Arc<dyn DeliveryDesk>,
+    /// People and what they may.
+    pub access: AccessPorts,
+    /// Who says who people are; without one nobody can sign in.
+    pub identity: Option<Arc<dyn IdentityProvider>>,
+}
+
+/// People and what they may.
+#[derive(Clone)]
+pub struct AccessPorts {
+    /// Signing in and out.
+    pub sign_ins: Arc<dyn SignIns>,
+    /// Recognising who asks.
+    pub principals: Arc<dyn Principals>,
+    /// What access tokens are signed with.
+    pub signing_keys: Arc<dyn SigningKeys>,
+    /// People, for platform admins.
+    pub users: Arc<dyn UserDesk>,
+    /// Members of projects.
+    pub members: Arc<dyn MemberDesk>,
+    /// A person's own sessions and tokens.
+    pub own: Arc<dyn OwnAccess>,
+}
+
+impl AccessPorts {
+    /// All of them from one store.
+    pub fn of<T>(store: Arc<T>) -> Self
+    where
+        T: SignIns + Principals + SigningKeys + UserDesk + MemberDesk + OwnAccess + 'static,
+    {
+        Self {
+            sign_ins: store.clone(),
+            principals: store.clone(),
+            signing_keys: store.clone(),
+            users: store.clone(),
+            members: store.clone(),
+            own: store,
+        }
+    }
 }
 
 /// What all handlers share.
@@ -41,7 +83,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) ports: Ports,
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) staff_token: Option<StaffToken>,
+    pub(crate) auth: Auth,
+    pub(crate) rights: Rights,
     pub(crate) sources: SourceLimit,
     pub(crate) backlog: Arc<Backlog>,
     /// Room for webhook bodies in flight, in KiB.
@@ -73,7 +116,8 @@ impl Gateway {
         let room_kib = (settings.body_memory_bytes / 1024).clamp(1, Semaphore::MAX_PERMITS);
         let app = App {
             verifier: Arc::new(Verifier::new(&settings.webhook_secrets)),
-            staff_token: settings.staff_token.as_ref().map(StaffToken::new),
+            auth: Auth::new(&settings, &ports)?,
+            rights: Rights::of(&openapi::openapi()),
             sources: SourceLimit::new(settings.rate_limit),
             backlog: Arc::new(Backlog::new(Arc::clone(&ports.inbox), settings.backlog_limit)),
             body_room_kib: Arc::new(Semaphore::new(room_kib)),

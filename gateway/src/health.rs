@@ -75,6 +75,7 @@ impl Readiness {
     get,
     path = "/healthz",
     tag = "health",
+    extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "It does", body = Health))
 )]
 pub(crate) async fn healthz() -> Json<Health> {
@@ -86,6 +87,7 @@ pub(crate) async fn healthz() -> Json<Health> {
     get,
     path = "/readyz",
     tag = "health",
+    extensions(("x-right" = json!("public"))),
     responses(
         (status = 200, description = "It should", body = Health),
         (status = 503, description = "It should not"),

@@ -4,12 +4,15 @@
 //! [`domain::port::Inbox`], which writes it down together with its job; workers do everything else. The staff
 //! API (`api`) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports.
 //!
+//! People sign in through GitHub (`auth`); every staff route demands a right of them.
+//!
 //! Every request passes `access` (request id, span, metrics, time limit, panics, problem+json) and every
 //! error is an `ApiError`.
 
 mod access;
 mod api;
 mod app;
+mod auth;
 mod backlog;
 mod health;
 mod json;
@@ -21,10 +24,9 @@ mod request_id;
 mod serve;
 mod settings;
 mod source_limit;
-mod staff;
 mod traceparent;
 mod webhook;
 
-pub use app::{Gateway, Ports};
+pub use app::{AccessPorts, Gateway, Ports};
 pub use openapi::openapi;
 pub use settings::{MIN_SECRET_BYTES, RateLimit, Settings, SettingsError};

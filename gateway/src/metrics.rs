@@ -85,6 +85,7 @@ impl Drop for WebhookOutcome {
     get,
     path = "/metrics",
     tag = "health",
+    extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "Prometheus' text", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

@@ -14,10 +14,12 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{deliveries, jobs, queues, runs, schedules};
+use crate::api::access::{members, own, users};
+use crate::api::{auth, deliveries, jobs, queues, runs, schedules};
 use crate::app::App;
+use crate::auth::guard;
 use crate::problem::Problem;
-use crate::{health, metrics, staff, webhook};
+use crate::{health, metrics, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +35,7 @@ use crate::{health, metrics, staff, webhook};
         (name = "schedules", description = "Jobs at set times"),
         (name = "runs", description = "Runs of agents"),
         (name = "deliveries", description = "The ledger of webhook deliveries"),
+        (name = "access", description = "Signing in, people, members, own sessions and tokens"),
         (name = "health", description = "For the cluster"),
         (name = "description", description = "This document"),
     ),
@@ -47,7 +50,10 @@ impl Modify for StaffScheme {
     fn modify(&self, document: &mut Document) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("The development token, until people can sign in"))
+            .description(Some(
+                "An access token, a personal token, or in development the development token. Each operation's \
+                 `x-right` says which right it demands",
+            ))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("staff", SecurityScheme::Http(scheme));
@@ -62,6 +68,11 @@ fn all(guarded: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(document))
+        .routes(routes!(auth::begin))
+        .routes(routes!(auth::finish))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::sign_out))
+        .routes(routes!(auth::keys))
         .merge(guarded)
 }
 
@@ -97,11 +108,27 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(own::me))
+        .routes(routes!(own::sessions))
+        .routes(routes!(own::end_session))
+        .routes(routes!(own::sign_out_everywhere))
+        .routes(routes!(own::tokens))
+        .routes(routes!(own::create_token))
+        .routes(routes!(own::revoke_token))
+        .routes(routes!(users::list))
+        .routes(routes!(users::invite))
+        .routes(routes!(users::show))
+        .routes(routes!(users::set_role))
+        .routes(routes!(users::set_active))
+        .routes(routes!(users::sign_out))
+        .routes(routes!(members::list))
+        .routes(routes!(members::set))
+        .routes(routes!(members::remove))
 }
 
 /// Every route, the staff's behind their guard.
 pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
-    all(staff_routes().route_layer(from_fn_with_state(Arc::clone(app), staff::guard)))
+    all(staff_routes().route_layer(from_fn_with_state(Arc::clone(app), guard::guard)))
 }
 
 /// The OpenAPI 3.1 document of all routes.
@@ -145,6 +172,7 @@ pub(crate) fn rendered() -> Bytes {
     path = "/api/v1/openapi.json",
     operation_id = "describe",
     tag = "description",
+    extensions(("x-right" = json!("public"))),
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
 )]
 async fn document(State(app): State<Arc<App>>) -> impl IntoResponse {

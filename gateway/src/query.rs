@@ -51,6 +51,28 @@ impl<S: Send + Sync, T: FromStr<Err: fmt::Display>> FromRequestParts<S> for Id<T
     }
 }
 
+/// The two path parameters.
+pub(crate) struct Ids<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S, A, B> FromRequestParts<S> for Ids<A, B>
+where
+    S: Send + Sync,
+    A: FromStr<Err: fmt::Display>,
+    B: FromStr<Err: fmt::Display>,
+{
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let refuse =
+            |reason: String| catalogue::PATH_INVALID.with(format!("the path can't be read: {reason}"));
+        let Path((a, b)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|r| refuse(r.body_text()))?;
+        let a = a.parse().map_err(|error: A::Err| refuse(error.to_string()))?;
+        let b = b.parse().map_err(|error: B::Err| refuse(error.to_string()))?;
+        Ok(Self(a, b))
+    }
+}
+
 /// How many to answer with: 1 to `MAX`, 50 if not said.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit<const MAX: u16>(u16);

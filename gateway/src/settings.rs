@@ -15,6 +15,16 @@ pub struct Settings {
     /// The development token that opens the staff API; without one every staff route answers 403. At least
     /// [`MIN_SECRET_BYTES`] bytes. Default: none.
     pub staff_token: Option<Secret<String>>,
+    /// Where people reach us, an origin like `https://codex.example.com`; https, but for this very machine. Needed
+    /// where people can sign in. Default: none.
+    pub public_url: Option<String>,
+    /// Requests around signing in that one source may send, apart from `rate_limit`. Default: 10 per second with a
+    /// burst of 100.
+    pub sign_in_rate_limit: RateLimit,
+    /// A session that isn't used for so long ends, in seconds. Default: 604,800, a week.
+    pub session_idle_s: i64,
+    /// A session ends after so long in any case, in seconds. Default: 2,592,000, 30 days.
+    pub session_whole_s: i64,
     /// Largest webhook body, in bytes. Default: 25 MiB, GitHub's own limit.
     pub max_body_bytes: usize,
     /// Memory that all webhook bodies in flight may take together, in bytes; above it 503. Default: 256 MiB.
@@ -67,6 +77,15 @@ pub enum SettingsError {
         /// How long it is.
         bytes: usize,
     },
+    /// Nobody could be sent back from the forge.
+    #[error("signing in is configured, but not the address where people reach the gateway")]
+    NoPublicUrl,
+    /// Not an address to give to browsers.
+    #[error(
+        "the public address `{0}` can't be used: write the origin where people reach the gateway, like \
+         https://codex.example.com, without a path; http is for this very machine only"
+    )]
+    PublicUrl(String),
     /// A limit that would let nothing through.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -84,6 +103,13 @@ impl Settings {
         Self {
             webhook_secrets,
             staff_token: None,
+            public_url: None,
+            sign_in_rate_limit: RateLimit {
+                per_second: 10,
+                burst: 100,
+            },
+            session_idle_s: 7 * 24 * 3_600,
+            session_whole_s: 30 * 24 * 3_600,
             max_body_bytes: 25 * 1024 * 1024,
             body_memory_bytes: 256 * 1024 * 1024,
             body_read_timeout_ms: 8_000,
@@ -121,6 +147,16 @@ impl Settings {
             ("the request timeout", self.request_timeout_ms == 0),
             ("the rate limit per second", self.rate_limit.per_second == 0),
             ("the rate limit's burst", self.rate_limit.burst == 0),
+            (
+                "the sign-in rate limit per second",
+                self.sign_in_rate_limit.per_second == 0,
+            ),
+            (
+                "the sign-in rate limit's burst",
+                self.sign_in_rate_limit.burst == 0,
+            ),
+            ("the time that an idle session lasts", self.session_idle_s < 1),
+            ("the time that a session lasts", self.session_whole_s < 1),
             ("the backlog limit", self.backlog_limit < 1),
             ("the number of connections", self.max_connections == 0),
         ] {

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::ConnectInfo;
+use axum::http::Extensions;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::problem::{ApiError, catalogue};
 use crate::settings::RateLimit;
 
@@ -102,10 +102,10 @@ impl SourceLimit {
 }
 
 /// Lets a request in, or says when to come again. The source is the socket's other end; no header counts.
-pub(crate) fn admit(app: &App, request: &Request) -> Result<(), ApiError> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+pub(crate) fn admit(limit: &SourceLimit, extensions: &Extensions) -> Result<(), ApiError> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-    app.sources.admit(address, Instant::now()).map_err(|wait| {
+    limit.admit(address, Instant::now()).map_err(|wait| {
         let seconds = (wait.as_millis() as u64).div_ceil(1_000).max(1);
         catalogue::RATE_LIMITED
             .with(format!("come again in {seconds} s"))

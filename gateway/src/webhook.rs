@@ -81,6 +81,7 @@ impl IntoResponse for Receipt {
     path = "/api/v1/webhooks/github",
     operation_id = "receive_github_webhook",
     tag = "webhooks",
+    extensions(("x-right" = json!("public"))),
     params(
         ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the hex HMAC of the raw body"),
         ("X-GitHub-Delivery" = String, Header, description = "1 to 128 characters of `A-Z a-z 0-9 . _ -`"),
@@ -156,7 +157,7 @@ async fn take(app: &App, request: Request) -> Result<Receipt, ApiError> {
 }
 
 fn admit(app: &App, request: &axum::http::Request<Body>) -> Result<(), ApiError> {
-    source_limit::admit(app, request)?;
+    source_limit::admit(&app.sources, request.extensions())?;
     if app.backlog.is_full() {
         let detail = format!(
             "more than {} deliveries wait for a worker",

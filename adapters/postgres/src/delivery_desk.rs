@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use domain::access::Projects;
 use domain::delivery::{DeliveryDetail, DeliveryFilter, DeliverySummary, Replay};
 use domain::flow::{FlowActor, FlowEvent};
 use domain::id::{DeliveryId, JobId, RunId};
@@ -62,19 +63,24 @@ impl DeliveryDesk for Store {
             Some((at, id)) => (*at, id.as_str()),
             None => (THE_END_OF_TIME, ""),
         };
+        let project_ids = filter.projects.ids();
         let lines = sqlx::query_as!(
             Line,
             "select id, event, action, repository, sender, status, reason, run_id, job_id, duplicates, replays,
                 received_at, processed_at
-            from platform.delivery
+            from platform.delivery d
             where (received_at, id) < ($1, $2)
                 and ($3::text is null or status = $3) and ($4::text is null or event = $4)
+                and ($6::bigint[] is null or exists (
+                    select 1 from platform.repository r
+                    where lower(r.name) = lower(d.repository) and r.project_id = any($6)))
             order by received_at desc, id desc limit $5",
             before,
             before_id,
             filter.status.map(domain::delivery::DeliveryStatus::as_str),
             filter.event,
             page(filter.limit),
+            project_ids.as_deref(),
         )
         .fetch_all(&self.pool)
         .await
@@ -85,13 +91,18 @@ impl DeliveryDesk for Store {
             .collect()
     }
 
-    async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError> {
+    async fn get(&self, id: &DeliveryId, projects: &Projects) -> Result<Option<DeliveryDetail>, PortError> {
+        let project_ids = projects.ids();
         let line = sqlx::query_as!(
             Line,
             "select id, event, action, repository, sender, status, reason, run_id, job_id, duplicates, replays,
                 received_at, processed_at
-            from platform.delivery where id = $1",
+            from platform.delivery d
+            where id = $1 and ($2::bigint[] is null or exists (
+                    select 1 from platform.repository r
+                    where lower(r.name) = lower(d.repository) and r.project_id = any($2)))",
             id.as_str(),
+            project_ids.as_deref(),
         )
         .fetch_optional(&self.pool)
         .await
@@ -123,13 +134,22 @@ impl DeliveryDesk for Store {
         &self,
         id: &DeliveryId,
         dry_run: bool,
+        projects: &Projects,
         by: &FlowActor,
     ) -> Result<Option<Replay>, PortError> {
         // The queue is asked before there is a transaction: it answers on a connection of its own.
-        let seen = sqlx::query_scalar!("select job_id from platform.delivery where id = $1", id.as_str())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(db)?;
+        let project_ids = projects.ids();
+        let seen = sqlx::query_scalar!(
+            "select job_id from platform.delivery d
+            where id = $1 and ($2::bigint[] is null or exists (
+                    select 1 from platform.repository r
+                    where lower(r.name) = lower(d.repository) and r.project_id = any($2)))",
+            id.as_str(),
+            project_ids.as_deref(),
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(db)?;
         let Some(seen) = seen else { return Ok(None) };
         if let Some(job_id) = seen
             && self.is_open(job_id).await?

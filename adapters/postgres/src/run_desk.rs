@@ -1,6 +1,7 @@
 //! Runs as staff see them.
 
 use async_trait::async_trait;
+use domain::access::Projects;
 use domain::flow::RecordedEvent;
 use domain::id::RunId;
 use domain::port::{PortError, RunDesk};
@@ -14,6 +15,7 @@ use crate::{Store, flow};
 #[async_trait]
 impl RunDesk for Store {
     async fn list(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, PortError> {
+        let project_ids = filter.projects.ids();
         let rows = sqlx::query_as!(
             RunRow,
             "select r.id, r.project_id, p.slug, p.slots, r.repository_id, o.name as repository, r.issue, r.stage,
@@ -25,11 +27,13 @@ impl RunDesk for Store {
             where ($1::text is null or r.status = $1)
                 and ($2::text is null or p.slug = $2)
                 and ($3::bigint is null or r.id < $3)
+                and ($5::bigint[] is null or r.project_id = any($5))
             order by r.id desc limit $4",
             filter.status,
             filter.project,
             filter.before.map(|run| run.0),
             page(filter.limit),
+            project_ids.as_deref(),
         )
         .fetch_all(&self.pool)
         .await
@@ -39,22 +43,25 @@ impl RunDesk for Store {
             .collect()
     }
 
-    async fn get(&self, id: RunId) -> Result<Option<RunSummary>, PortError> {
+    async fn get(&self, id: RunId, projects: &Projects) -> Result<Option<RunSummary>, PortError> {
         let newer = RunFilter {
             before: Some(RunId(id.0.saturating_add(1))),
             limit: 1,
+            projects: projects.clone(),
             ..RunFilter::default()
         };
         let found = RunDesk::list(self, &newer).await?;
         Ok(found.into_iter().find(|run| run.id == id))
     }
 
-    async fn events(&self, id: RunId) -> Result<Vec<RecordedEvent>, PortError> {
+    async fn events(&self, id: RunId, projects: &Projects) -> Result<Vec<RecordedEvent>, PortError> {
+        let project_ids = projects.ids();
         let rows = sqlx::query!(
             "select e.id, e.at, e.correlation_id, e.run_id, e.kind, e.actor_kind, e.actor, e.data
             from runs.run r join audit.flow_event e on e.correlation_id = r.correlation_id
-            where r.id = $1 order by e.id",
+            where r.id = $1 and ($2::bigint[] is null or r.project_id = any($2)) order by e.id",
             id.0,
+            project_ids.as_deref(),
         )
         .fetch_all(&self.pool)
         .await
@@ -77,13 +84,24 @@ impl RunDesk for Store {
         Ok(events)
     }
 
-    async fn log(&self, id: RunId, after: i64, limit: i64) -> Result<Vec<LogLine>, PortError> {
+    async fn log(
+        &self,
+        id: RunId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        let project_ids = projects.ids();
         sqlx::query_as!(
             LogLine,
-            "select number, text from runs.log_line where run_id = $1 and number > $2 order by number limit $3",
+            "select number, text from runs.log_line where run_id = $1 and number > $2
+                and ($4::bigint[] is null or exists (
+                    select 1 from runs.run r where r.id = $1 and r.project_id = any($4)))
+            order by number limit $3",
             id.0,
             after,
             limit.clamp(0, 10_000),
+            project_ids.as_deref(),
         )
         .fetch_all(&self.pool)
         .await

@@ -35,7 +35,7 @@ macro_rules! variables {
 
 variables! {
     MODE: "MODE", "gateway", "production",
-        "dev or production; outside dev the gateway wants real access configuration";
+        "dev or production; outside dev the gateway wants people to sign in, and all that this needs";
     DATABASE_URL: "DATABASE_URL", "gateway worker migrate queue", "none",
         "postgres://user:password@host:port/database of a PostgreSQL 15 or newer with pgvector", secret;
     DATABASE_MAX_CONNECTIONS: "DATABASE_MAX_CONNECTIONS", "gateway worker", "20",
@@ -45,7 +45,21 @@ variables! {
     WEBHOOK_SECRETS: "WEBHOOK_SECRETS", "gateway", "none",
         "webhook secrets, several separated by commas or (in a file) one a line; 16 bytes or more each", secret;
     STAFF_TOKEN: "STAFF_TOKEN", "gateway, staff commands", "none",
-        "the development token that opens the staff API; 16 bytes or more", secret;
+        "the development token that opens the staff API; 16 bytes or more; outside dev a personal token for the commands, \
+         and none for the gateway", secret;
+    PUBLIC_URL: "PUBLIC_URL", "gateway", "none",
+        "where people reach the gateway, an origin like https://codex.example.com; http for this very machine only";
+    OWNER_EMAIL: "OWNER_EMAIL", "gateway", "none",
+        "verified e-mail address on GitHub of the one owner; counts until there is one";
+    ENCRYPTION_KEYS: "ENCRYPTION_KEYS", "gateway", "none",
+        "keys that secrets in the database are sealed with, <name>:<base64 of 32 bytes>, separated by commas or (in a \
+         file) one a line; the first seals, all open", secret;
+    GITHUB_OAUTH_CLIENT_ID: "GITHUB_OAUTH_CLIENT_ID", "gateway", "none",
+        "the GitHub OAuth app that people sign in with; its callback is <public URL>/api/v1/auth/github/callback";
+    GITHUB_OAUTH_CLIENT_SECRET: "GITHUB_OAUTH_CLIENT_SECRET", "gateway", "none",
+        "its client secret", secret;
+    GITHUB_WEB_URL: "GITHUB_WEB_URL", "gateway", "https://github.com",
+        "GitHub's site; https://<host> for a GitHub Enterprise Server";
     METRICS_LISTEN: "METRICS_LISTEN", "worker", "127.0.0.1:9090",
         "address and port of the worker's /healthz, /readyz and /metrics";
     QUEUES: "QUEUES", "worker", "deliveries,runs",
@@ -58,7 +72,7 @@ variables! {
         "days that the queues of this worker keep finished jobs, from the next on, 1 to 3650";
     PAYLOAD_RETENTION: "PAYLOAD_RETENTION", "worker", "30",
         "days that the payloads of webhooks are kept, 1 to 3650";
-    GITHUB_API_URL: "GITHUB_API_URL", "worker", "https://api.github.com",
+    GITHUB_API_URL: "GITHUB_API_URL", "gateway worker", "https://api.github.com",
         "GitHub's API; https://<host>/api/v3 for a GitHub Enterprise Server";
     GITHUB_TOKEN: "GITHUB_TOKEN", "worker", "none",
         "a token that may read issues and collaborators and write comments", secret;

@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use testkit::{github, kubernetes};
 
+use super::people::{self, PEOPLE};
+use super::services::variable;
 use super::state::Simulated;
 use super::{DEMO_ISSUES, DEMO_REPOSITORY};
 use crate::config::variables;
@@ -20,13 +22,56 @@ pub(super) const AGENT_IMAGE: &str = "codex-k8s/agent:dev";
 /// How often the simulated cluster is written down: what happened since is lost if `dev` is killed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
+/// The OAuth app that the simulated GitHub knows.
+pub(super) struct OauthApp {
+    client_secret: String,
+    redirect_uri: String,
+}
+
+impl OauthApp {
+    const CLIENT_ID: &'static str = "codex-k8s-dev";
+
+    pub(super) fn new(gateway_url: &str, client_secret: String) -> Self {
+        Self {
+            client_secret,
+            redirect_uri: format!("{gateway_url}/api/v1/auth/github/callback"),
+        }
+    }
+
+    /// What the gateway has to know for people to sign in.
+    pub(super) fn variables(
+        &self,
+        gateway_url: &str,
+        github_url: &str,
+        encryption_key: &str,
+    ) -> Vec<(String, Option<String>)> {
+        let values = [
+            (&variables::PUBLIC_URL, gateway_url),
+            (&variables::OWNER_EMAIL, people::OWNER),
+            (&variables::ENCRYPTION_KEYS, encryption_key),
+            (&variables::GITHUB_WEB_URL, github_url),
+            (&variables::GITHUB_API_URL, github_url),
+            (&variables::GITHUB_OAUTH_CLIENT_ID, Self::CLIENT_ID),
+            (&variables::GITHUB_OAUTH_CLIENT_SECRET, &self.client_secret),
+        ];
+        let each = values.into_iter().map(|(name, value)| variable(name, value));
+        each.flatten().collect()
+    }
+}
+
 /// The simulated GitHub, with the demo repository and its issues.
 pub(super) async fn start_github(
     data_dir: &Path,
     address: SocketAddr,
     token: &str,
+    oauth: &OauthApp,
 ) -> Result<github::Simulator> {
-    let github = github::Simulator::builder()
+    let mut builder = github::Simulator::builder();
+    for person in &PEOPLE {
+        builder = builder.signs_in(person.login, person.note, &[(person.email, true)]);
+    }
+    let github = builder
+        .oauth_app(OauthApp::CLIENT_ID, &oauth.client_secret, &oauth.redirect_uri)
         .listen(address)
         .account("codex-k8s", token)
         .repository(DEMO_REPOSITORY)

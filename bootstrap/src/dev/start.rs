@@ -11,7 +11,8 @@ use testkit::github;
 use testkit::postgres::{Installation, Server, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::counterparts::{AGENT_IMAGE, Kubernetes, start_github};
+use super::counterparts::{AGENT_IMAGE, Kubernetes, OauthApp, start_github};
+use super::people;
 use super::progress::Progress;
 use super::services::{Running, Service, variable};
 use super::state::{Simulated, State, data_dir};
@@ -94,6 +95,7 @@ async fn bring_up(
             .map_or_else(random_token, |simulated| simulated.token.clone())
     };
     let mut for_worker = variable(&v::DATABASE_URL, &database_url);
+    let mut for_gateway = variable(&v::DATABASE_URL, &database_url);
     let mut state = State {
         url: format!("http://{gateway}"),
         staff_token: earlier
@@ -102,6 +104,7 @@ async fn bring_up(
         webhook_secret: earlier
             .as_ref()
             .map_or_else(random_token, |state| state.webhook_secret.clone()),
+        encryption_key: None,
         database_url,
         worker_url: format!("http://{}", ports::near(gateway, 3)?),
         github: None,
@@ -113,7 +116,13 @@ async fn bring_up(
         None
     } else {
         let token = kept(|state| state.github.as_ref());
-        let github = start_github(data_dir, ports::near(gateway, 1)?, &token).await?;
+        let oauth = OauthApp::new(&state.url, random_token());
+        let github = start_github(data_dir, ports::near(gateway, 1)?, &token, &oauth).await?;
+        let key = earlier.as_ref().and_then(|state| state.encryption_key.clone());
+        let key = key.unwrap_or_else(people::encryption_key);
+        for_gateway.extend(oauth.variables(&state.url, github.url(), &key));
+        people::seed(&state.database_url).await?;
+        state.encryption_key = Some(key);
         progress.say(&format!("GitHub is simulated on {}", github.url()));
         for_worker.extend(variable(&v::GITHUB_API_URL, github.url()));
         for_worker.extend(variable(&v::GITHUB_TOKEN, &token));
@@ -139,7 +148,6 @@ async fn bring_up(
         Some(kubernetes)
     };
 
-    let mut for_gateway = variable(&v::DATABASE_URL, &state.database_url);
     for_gateway.extend(variable(&v::MODE, "dev"));
     for_gateway.extend(variable(&v::LISTEN, gateway.to_string()));
     for_gateway.extend(variable(&v::WEBHOOK_SECRETS, &state.webhook_secret));
@@ -293,6 +301,9 @@ fn introduce(product: &Product, data_dir: &Path) {
     match kubernetes {
         Some(_) => println!("  Kubernetes  simulated: kubectl --kubeconfig {dir}/kubeconfig get namespaces"),
         None => println!("  Kubernetes  the real one that is configured"),
+    }
+    if github.is_some() {
+        println!("  sign in     {url}/api/v1/auth/github?return_to=/api/v1/openapi.json");
     }
     println!("  staff token {dir}/dev.json, where the commands below find it");
     println!("\nTry, in another terminal:\n");

@@ -19,6 +19,7 @@ pub(crate) async fn connect(database: &Database, name: &str, shutdown: &Cancella
     let options = Options {
         max_connections: database.max_connections,
         application_name: name.to_owned(),
+        keyring: database.keyring.clone(),
         ..Options::new(database.url.clone())
     };
     let began = Instant::now();

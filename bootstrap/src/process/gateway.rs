@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use gateway::{Gateway, Ports};
+use domain::access::OwnerWish;
+use domain::port::access::{IdentityProvider, SignIns};
+use gateway::{AccessPorts, Gateway, Ports};
+use github::GithubIdentity;
 use metrics_exporter_prometheus::PrometheusHandle;
 use postgres::Store;
 use tokio::net::TcpListener;
@@ -30,7 +33,17 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     // The address first: that it is taken is better known at once than after the wait for a database.
     let listener = listen(config.listen, "CODEX_K8S_LISTEN").await?;
     let store = database::connect(&config.database, "codex-k8s gateway", &shutdown).await?;
-    let gateway = compose(&store, config.settings(), prometheus.clone(), shutdown.clone())?;
+    let identity = match &config.sign_in {
+        None => None,
+        Some(sign_in) => Some(prepare_sign_in(&store, sign_in).await?),
+    };
+    let gateway = compose(
+        &store,
+        config.settings(),
+        identity,
+        prometheus.clone(),
+        shutdown.clone(),
+    )?;
     tracing::info!(listen = %listener.local_addr()?, "the gateway serves");
     tokio::spawn(health::upkeep(prometheus, shutdown));
     let served = gateway.serve(listener).await;
@@ -38,10 +51,26 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     served.context("the gateway stopped")
 }
 
+/// Makes sure that there is an owner, who invites everybody else.
+async fn prepare_sign_in(store: &Store, sign_in: &config::SignIn) -> Result<Arc<dyn IdentityProvider>> {
+    let owner = store.ensure_owner(&sign_in.owner).await;
+    match owner
+        .context("can't make sure that there is an owner; is the schema up to date (`codex-k8s migrate`)?")?
+    {
+        OwnerWish::Made => tracing::info!(owner = %sign_in.owner, "the owner may sign in"),
+        OwnerWish::Already => {}
+        OwnerWish::SomebodyElse => tracing::warn!(
+            "CODEX_K8S_OWNER_EMAIL names another person than the owner that there is, who stays it"
+        ),
+    }
+    Ok(Arc::new(GithubIdentity::new(sign_in.github.clone())?))
+}
+
 /// The gateway on this store.
 pub(crate) fn compose(
     store: &Store,
     settings: gateway::Settings,
+    identity: Option<Arc<dyn IdentityProvider>>,
     prometheus: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<Gateway> {
@@ -52,7 +81,9 @@ pub(crate) fn compose(
         queues: store.clone(),
         schedules: store.clone(),
         runs: store.clone(),
-        deliveries: store,
+        deliveries: store.clone(),
+        access: AccessPorts::of(store),
+        identity,
     };
     Ok(Gateway::new(settings, ports, prometheus, shutdown)?)
 }

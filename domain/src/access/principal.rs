@@ -45,6 +45,13 @@ pub enum Projects {
     Only(Vec<ProjectId>),
 }
 
+impl Default for Projects {
+    /// None: who forgets the filter sees nothing.
+    fn default() -> Self {
+        Self::Only(Vec::new())
+    }
+}
+
 impl Projects {
     /// Whether this project is among them.
     pub fn contains(&self, project: ProjectId) -> bool {

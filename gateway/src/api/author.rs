@@ -4,8 +4,8 @@ use domain::flow::Author;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::auth::guard::Who;
 use crate::query::Text;
-use crate::staff;
 
 /// Why somebody asks for a change.
 pub(crate) type Reason = Text<500>;
@@ -21,9 +21,9 @@ pub(crate) struct ReasonQuery {
 }
 
 /// The one who asks, with this reason.
-pub(crate) fn author(reason: Option<Reason>) -> Author {
+pub(crate) fn author(who: &Who, reason: Option<Reason>) -> Author {
     Author {
-        actor: staff::actor(),
+        actor: who.actor(),
         reason: reason.map(|reason| reason.0),
     }
 }

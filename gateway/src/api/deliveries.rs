@@ -10,15 +10,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::DeliveryId;
+use domain::access::Right;
 use domain::delivery::{DeliveryFilter, Replay};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::page::{self, Page};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params};
-use crate::staff;
 use view::{Delivery, DeliveryLine, DeliveryStatus, ReplayDone};
 
 /// Which deliveries to list.
@@ -45,6 +46,7 @@ pub(crate) struct DeliveryQuery {
     path = "/api/v1/staff/deliveries",
     operation_id = "list_deliveries",
     tag = "deliveries",
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(DeliveryQuery),
     responses(
@@ -53,10 +55,12 @@ pub(crate) struct DeliveryQuery {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    who: Who,
     Params(query): Params<DeliveryQuery>,
 ) -> Result<Json<Page<DeliveryLine>>, ApiError> {
     let limit = query.limit.get();
     let filter = DeliveryFilter {
+        projects: who.projects(Right::ProjectRead),
         status: query.status.map(Into::into),
         event: query.event.map(|name| name.0),
         before: page::key(query.before.as_deref(), position)?,
@@ -83,6 +87,7 @@ fn position(text: &str) -> Option<(DateTime<Utc>, DeliveryId)> {
     path = "/api/v1/staff/deliveries/{id}",
     operation_id = "show_delivery",
     tag = "deliveries",
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(("id" = String, Path, description = "`X-GitHub-Delivery`")),
     responses(
@@ -91,12 +96,13 @@ fn position(text: &str) -> Option<(DateTime<Utc>, DeliveryId)> {
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<DeliveryId>,
     _: NoParams,
 ) -> Result<Json<Delivery>, ApiError> {
     app.ports
         .deliveries
-        .get(&id)
+        .get(&id, &who.projects(Right::ProjectRead))
         .await?
         .map(|delivery| Json(delivery.into()))
         .ok_or_else(|| unknown(&id))
@@ -117,6 +123,7 @@ pub(crate) struct ReplayQuery {
     path = "/api/v1/staff/deliveries/{id}/replay",
     operation_id = "replay_delivery",
     tag = "deliveries",
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = String, Path, description = "`X-GitHub-Delivery`"), ReplayQuery),
     responses(
@@ -128,15 +135,23 @@ pub(crate) struct ReplayQuery {
 )]
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<DeliveryId>,
     Params(query): Params<ReplayQuery>,
 ) -> Result<Response, ApiError> {
-    let replay = app
-        .ports
-        .deliveries
-        .replay(&id, query.dry_run, &staff::actor())
+    let deliveries = &app.ports.deliveries;
+    let projects = who.projects(Right::ProjectWrite);
+    let replay = deliveries
+        .replay(&id, query.dry_run, &projects, &who.actor())
         .await?;
-    match replay.ok_or_else(|| unknown(&id))? {
+    let Some(replay) = replay else {
+        let seen = deliveries.get(&id, &who.projects(Right::ProjectRead)).await?;
+        return Err(seen.map_or_else(
+            || unknown(&id),
+            |_| catalogue::FORBIDDEN.with("this needs the right `project_write` in the delivery's project"),
+        ));
+    };
+    match replay {
         Replay::Possible => Ok(Json(ReplayDone::possible()).into_response()),
         Replay::Enqueued { job_id } => {
             Ok((StatusCode::ACCEPTED, Json(ReplayDone::enqueued(job_id))).into_response())

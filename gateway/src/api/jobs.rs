@@ -70,6 +70,7 @@ pub(crate) struct JobQuery {
     path = "/api/v1/staff/jobs",
     operation_id = "list_jobs",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(JobQuery),
     responses(
@@ -108,6 +109,7 @@ pub(crate) async fn list(
     path = "/api/v1/staff/jobs/counts",
     operation_id = "count_jobs",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     responses(
         (status = 200, description = "A line per queue", body = Vec<QueueCounts>),
@@ -127,6 +129,7 @@ pub(crate) async fn counts(
     path = "/api/v1/staff/jobs/{id}",
     operation_id = "show_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     responses(

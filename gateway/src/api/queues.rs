@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::author::{Reason, author};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::json::Body;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Name, NoParams, Text};
@@ -26,6 +27,7 @@ const MOST_PAUSES: i64 = 1_000;
     path = "/api/v1/staff/queues",
     operation_id = "list_queues",
     tag = "queues",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     responses(
         (status = 200, description = "Queues by name", body = Vec<QueueLine>),
@@ -42,6 +44,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: NoParams) -> Result<Jso
     path = "/api/v1/staff/queues/pauses",
     operation_id = "list_pauses",
     tag = "queues",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     responses(
         (status = 200, description = "Pauses, the latest first", body = Vec<PauseLine>),
@@ -79,6 +82,7 @@ pub(crate) struct PauseWish {
     path = "/api/v1/staff/queues/pause",
     operation_id = "pause_queue",
     tag = "queues",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     request_body = PauseWish,
     responses(
@@ -87,10 +91,11 @@ pub(crate) struct PauseWish {
 )]
 pub(crate) async fn pause(
     State(app): State<Arc<App>>,
+    who: Who,
     _: NoParams,
     Body(wish): Body<PauseWish>,
 ) -> Result<Json<WhatPaused>, ApiError> {
-    switch(&app, wish, true).await
+    switch(&app, &who, wish, true).await
 }
 
 /// Ends a pause.
@@ -99,6 +104,7 @@ pub(crate) async fn pause(
     path = "/api/v1/staff/queues/resume",
     operation_id = "resume_queue",
     tag = "queues",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     request_body = PauseWish,
     responses(
@@ -107,13 +113,14 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(app): State<Arc<App>>,
+    who: Who,
     _: NoParams,
     Body(wish): Body<PauseWish>,
 ) -> Result<Json<WhatPaused>, ApiError> {
-    switch(&app, wish, false).await
+    switch(&app, &who, wish, false).await
 }
 
-async fn switch(app: &App, wish: PauseWish, paused: bool) -> Result<Json<WhatPaused>, ApiError> {
+async fn switch(app: &App, who: &Who, wish: PauseWish, paused: bool) -> Result<Json<WhatPaused>, ApiError> {
     let what = match (wish.queue, wish.kind, wish.tenant) {
         (Some(queue), None, None) => Pausable::Queue(queue.0),
         (None, Some(kind), None) => Pausable::Kind(kind.0),
@@ -126,7 +133,7 @@ async fn switch(app: &App, wish: PauseWish, paused: bool) -> Result<Json<WhatPau
     let switched = app
         .ports
         .queues
-        .pause(&what, paused, &author(wish.reason))
+        .pause(&what, paused, &author(who, wish.reason))
         .await?;
     if switched == Switched::NotFound {
         return Err(catalogue::NOT_FOUND.with("nobody has used this queue or kind"));
@@ -140,6 +147,7 @@ async fn switch(app: &App, wish: PauseWish, paused: bool) -> Result<Json<WhatPau
     path = "/api/v1/staff/queues/{name}/limits",
     operation_id = "set_queue_limits",
     tag = "queues",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The queue")),
     request_body = SetLimits,
@@ -149,6 +157,7 @@ async fn switch(app: &App, wish: PauseWish, paused: bool) -> Result<Json<WhatPau
 )]
 pub(crate) async fn set_limits(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(Text(name)): Id<Name>,
     _: NoParams,
     Body(wish): Body<SetLimits>,
@@ -157,7 +166,7 @@ pub(crate) async fn set_limits(
     let set = app
         .ports
         .queues
-        .set_limits(&name, limits, &author(reason))
+        .set_limits(&name, limits, &author(&who, reason))
         .await?;
     if set {
         Ok(Json(limits.into()))
@@ -172,6 +181,7 @@ pub(crate) async fn set_limits(
     path = "/api/v1/staff/workers",
     operation_id = "list_workers",
     tag = "queues",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     responses(
         (status = 200, description = "Workers by name", body = Vec<LiveWorker>),

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use domain::RunId;
+use domain::access::Right;
 use domain::run::RunFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::page::{self, Page};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params};
 use view::{LogPage, Run, RunLine, RunStatus};
@@ -41,6 +43,7 @@ pub(crate) struct RunQuery {
     path = "/api/v1/staff/runs",
     operation_id = "list_runs",
     tag = "runs",
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(RunQuery),
     responses(
@@ -49,10 +52,12 @@ pub(crate) struct RunQuery {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    who: Who,
     Params(query): Params<RunQuery>,
 ) -> Result<Json<Page<RunLine>>, ApiError> {
     let limit = query.limit.get();
     let filter = RunFilter {
+        projects: who.projects(Right::ProjectRead),
         status: query.status.map(|status| status.as_str().to_owned()),
         project: query.project.map(|name| name.0),
         before: page::key(query.before.as_deref(), |text| text.parse().ok())?,
@@ -68,6 +73,7 @@ pub(crate) async fn list(
     path = "/api/v1/staff/runs/{id}",
     operation_id = "show_run",
     tag = "runs",
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The run")),
     responses(
@@ -76,11 +82,14 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<RunId>,
     _: NoParams,
 ) -> Result<Json<Run>, ApiError> {
-    let run = app.ports.runs.get(id).await?.ok_or_else(|| unknown(id))?;
-    let events = app.ports.runs.events(id).await?;
+    let projects = who.projects(Right::ProjectRead);
+    let run = app.ports.runs.get(id, &projects).await?;
+    let run = run.ok_or_else(|| unknown(id))?;
+    let events = app.ports.runs.events(id, &projects).await?;
     Ok(Json(Run::new(run, events)))
 }
 
@@ -105,6 +114,7 @@ pub(crate) struct LogQuery {
     path = "/api/v1/staff/runs/{id}/log",
     operation_id = "read_run_log",
     tag = "runs",
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The run"), LogQuery),
     responses(
@@ -113,15 +123,17 @@ pub(crate) struct LogQuery {
 )]
 pub(crate) async fn log(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<RunId>,
     Params(query): Params<LogQuery>,
 ) -> Result<Json<LogPage>, ApiError> {
+    let projects = who.projects(Right::ProjectRead);
     let lines = app
         .ports
         .runs
-        .log(id, query.after, query.limit.get() as i64)
+        .log(id, query.after, query.limit.get() as i64, &projects)
         .await?;
-    if lines.is_empty() && app.ports.runs.get(id).await?.is_none() {
+    if lines.is_empty() && app.ports.runs.get(id, &projects).await?.is_none() {
         return Err(unknown(id));
     }
     Ok(Json(LogPage::new(lines, query.after)))

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use super::author::{ReasonQuery, author};
 use super::page::{self, Page};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params, Text};
 use view::{Schedule, ScheduleDone, ScheduleTick};
@@ -37,6 +38,7 @@ pub(crate) struct ScheduleQuery {
     path = "/api/v1/staff/schedules",
     operation_id = "list_schedules",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(ScheduleQuery),
     responses(
@@ -63,6 +65,7 @@ pub(crate) async fn list(
     path = "/api/v1/staff/schedules/{name}",
     operation_id = "show_schedule",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule")),
     responses(
@@ -99,6 +102,7 @@ pub(crate) struct TickQuery {
     path = "/api/v1/staff/schedules/{name}/ticks",
     operation_id = "list_ticks",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule"), TickQuery),
     responses(
@@ -126,6 +130,7 @@ pub(crate) async fn ticks(
     path = "/api/v1/staff/schedules/{name}/pause",
     operation_id = "pause_schedule",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule"), ReasonQuery),
     responses(
@@ -134,10 +139,11 @@ pub(crate) async fn ticks(
 )]
 pub(crate) async fn pause(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(Text(name)): Id<Name>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Json<ScheduleDone>, ApiError> {
-    switch(&app, name, true, query).await
+    switch(&app, &who, name, true, query).await
 }
 
 /// Lets a schedule tick again from now on.
@@ -146,6 +152,7 @@ pub(crate) async fn pause(
     path = "/api/v1/staff/schedules/{name}/resume",
     operation_id = "resume_schedule",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule"), ReasonQuery),
     responses(
@@ -154,19 +161,21 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(Text(name)): Id<Name>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Json<ScheduleDone>, ApiError> {
-    switch(&app, name, false, query).await
+    switch(&app, &who, name, false, query).await
 }
 
 async fn switch(
     app: &App,
+    who: &Who,
     name: String,
     paused: bool,
     query: ReasonQuery,
 ) -> Result<Json<ScheduleDone>, ApiError> {
-    let by = author(query.reason);
+    let by = author(who, query.reason);
     match app.ports.schedules.pause(&name, paused, &by).await? {
         Switched::NotFound => Err(unknown(&name)),
         switched => Ok(Json(ScheduleDone::switched(name, switched == Switched::Done))),
@@ -179,6 +188,7 @@ async fn switch(
     path = "/api/v1/staff/schedules/{name}/run",
     operation_id = "run_schedule",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule"), ReasonQuery),
     responses(
@@ -187,10 +197,15 @@ async fn switch(
 )]
 pub(crate) async fn run_now(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(Text(name)): Id<Name>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Json<ScheduleDone>, ApiError> {
-    let job = app.ports.schedules.run_now(&name, &author(query.reason)).await?;
+    let job = app
+        .ports
+        .schedules
+        .run_now(&name, &author(&who, query.reason))
+        .await?;
     match job {
         Some(job) => Ok(Json(ScheduleDone::enqueued(name, job))),
         None => Err(unknown(&name)),
@@ -203,6 +218,7 @@ pub(crate) async fn run_now(
     path = "/api/v1/staff/schedules/{name}",
     operation_id = "remove_schedule",
     tag = "schedules",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("name" = String, Path, description = "The schedule"), ReasonQuery),
     responses(
@@ -211,10 +227,16 @@ pub(crate) async fn run_now(
 )]
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(Text(name)): Id<Name>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Json<ScheduleDone>, ApiError> {
-    if app.ports.schedules.remove(&name, &author(query.reason)).await? {
+    if app
+        .ports
+        .schedules
+        .remove(&name, &author(&who, query.reason))
+        .await?
+    {
         Ok(Json(ScheduleDone::switched(name, true)))
     } else {
         Err(unknown(&name))

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use gateway::{Gateway, Ports, RateLimit, Settings, SettingsError};
+use gateway::{AccessPorts, Gateway, Ports, RateLimit, Settings, SettingsError};
 use serde_json::json;
 
 use crate::client::{LABELED, PATH, delivery};
@@ -18,6 +18,8 @@ async fn no_start_without_a_secret() {
         schedules: world.schedules.clone(),
         runs: world.runs.clone(),
         deliveries: world.deliveries.clone(),
+        access: AccessPorts::of(world.access.clone()),
+        identity: None,
     };
     let made = Gateway::new(
         Settings::new(vec![]),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::Secret;
-use gateway::{Gateway, Ports, Settings};
+use gateway::{AccessPorts, Gateway, Ports, Settings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::Value;
+use testkit::fake::access::{FakeAccess, FakeIdentityProvider};
 use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
 use testkit::fake::inbox::FakeInbox;
 use testkit::fake::job_desk::FakeJobDesk;
@@ -17,6 +18,7 @@ use tower::ServiceExt;
 
 pub(crate) const SECRET: &str = "the first webhook secret";
 pub(crate) const OTHER_SECRET: &str = "the second webhook secret";
+pub(crate) const ORIGIN: &str = "https://codex.test";
 pub(crate) const TOKEN: &str = "a token for development";
 
 pub(crate) struct World {
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) schedules: Arc<FakeScheduleDesk>,
     pub(crate) runs: Arc<FakeRunDesk>,
     pub(crate) deliveries: Arc<FakeDeliveryDesk>,
+    pub(crate) access: Arc<FakeAccess>,
+    pub(crate) provider: Arc<FakeIdentityProvider>,
     pub(crate) recorder: PrometheusRecorder,
     pub(crate) shutdown: CancellationToken,
     pub(crate) gateway: Gateway,
@@ -41,6 +45,7 @@ pub(crate) struct Answer {
 
 pub(crate) fn settings() -> Settings {
     Settings {
+        public_url: Some(ORIGIN.to_owned()),
         staff_token: Some(Secret::new(TOKEN.to_owned())),
         ..Settings::new(vec![
             Secret::new(SECRET.to_owned()),
@@ -61,6 +66,8 @@ impl World {
         let schedules = Arc::new(FakeScheduleDesk::default());
         let runs = Arc::new(FakeRunDesk::default());
         let deliveries = Arc::new(FakeDeliveryDesk::default());
+        let access = Arc::new(FakeAccess::default());
+        let provider = Arc::new(FakeIdentityProvider::default());
         let recorder = PrometheusBuilder::new().build_recorder();
         let shutdown = CancellationToken::new();
         let ports = Ports {
@@ -70,6 +77,8 @@ impl World {
             schedules: schedules.clone(),
             runs: runs.clone(),
             deliveries: deliveries.clone(),
+            access: AccessPorts::of(access.clone()),
+            identity: settings.public_url.is_some().then(|| provider.clone() as _),
         };
         let gateway = Gateway::new(settings, ports, recorder.handle(), shutdown.clone()).unwrap();
         Self {
@@ -79,6 +88,8 @@ impl World {
             schedules,
             runs,
             deliveries,
+            access,
+            provider,
             recorder,
             shutdown,
             gateway,

@@ -1,9 +1,10 @@
 //! The suites of [`DeliveryDesk`] and [`RunDesk`].
 
 use anyhow::{Context, Result, ensure};
+use domain::access::Projects;
 use domain::delivery::{DeliveryFilter, DeliveryOutcome, DeliveryStatus, Replay};
 use domain::flow::FlowActor;
-use domain::id::RunId;
+use domain::id::{DeliveryId, ProjectId, RunId};
 use domain::port::{DeliveryDesk, Inbox, Ledger, RunDesk, RunStore};
 use domain::repository::Repository;
 use domain::run::{Created, LogLine, RunEvent, RunFilter};
@@ -12,7 +13,14 @@ use serde_json::json;
 use super::{delivery, fresh_delivery_id, new_run};
 
 /// The ledger is listed in pages that neither overlap nor leave anything out, and shown whole.
-pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn DeliveryDesk) -> Result<()> {
+/// `known` is a repository that the ledger knows, the one of [`delivery`].
+pub async fn delivery_desk(
+    inbox: &dyn Inbox,
+    ledger: &dyn Ledger,
+    desk: &dyn DeliveryDesk,
+    known: &Repository,
+) -> Result<()> {
+    let all = Projects::All;
     let mut expected = Vec::new();
     for _ in 0..7 {
         let id = fresh_delivery_id();
@@ -22,6 +30,7 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
     let mut seen = Vec::new();
     let mut filter = DeliveryFilter {
         limit: 3,
+        projects: Projects::All,
         ..DeliveryFilter::default()
     };
     while seen.len() < 7 {
@@ -45,7 +54,10 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
         run: None,
     };
     ledger.settle(id, &ignored, Vec::new()).await?;
-    let whole = desk.get(id).await?.context("an accepted delivery isn't there")?;
+    let whole = desk
+        .get(id, &all)
+        .await?
+        .context("an accepted delivery isn't there")?;
     ensure!(
         whole.payload == Some(json!({ "n": 1 })),
         "the payload is {:?}",
@@ -68,6 +80,7 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
     let mut filter = DeliveryFilter {
         status: Some(DeliveryStatus::Ignored),
         limit: 1,
+        projects: Projects::All,
         ..DeliveryFilter::default()
     };
     ensure!(
@@ -85,24 +98,51 @@ pub async fn delivery_desk(inbox: &dyn Inbox, ledger: &dyn Ledger, desk: &dyn De
 
     let nobody = fresh_delivery_id();
     ensure!(
-        desk.get(&nobody).await?.is_none(),
+        desk.get(&nobody, &all).await?.is_none(),
         "a delivery that nobody sent was shown"
     );
     let replay = desk
-        .replay(&nobody, false, &FlowActor::Human("ann".to_owned()))
+        .replay(&nobody, false, &all, &FlowActor::Human("ann".to_owned()))
         .await?;
     ensure!(replay.is_none(), "a delivery that nobody sent was replayed");
-    let open = desk.replay(id, true, &FlowActor::System).await?;
+    let open = desk.replay(id, true, &all, &FlowActor::System).await?;
     let job = whole.summary.job_id.context("an accepted delivery has no job")?;
     ensure!(
         open == Some(Replay::StillOpen { job_id: job }),
         "an open delivery's replay was {open:?}"
     );
+    only_for_its_project(desk, id, known).await
+}
+
+/// A delivery is there for those who may see its repository's project, and for nobody else.
+async fn only_for_its_project(desk: &dyn DeliveryDesk, id: &DeliveryId, known: &Repository) -> Result<()> {
+    let (own, others) = (
+        Projects::Only(vec![known.project.id]),
+        Projects::Only(vec![ProjectId(i64::MAX)]),
+    );
+    for (projects, seen) in [(&own, true), (&others, false), (&Projects::default(), false)] {
+        let filter = DeliveryFilter {
+            projects: projects.clone(),
+            limit: 1,
+            ..DeliveryFilter::default()
+        };
+        ensure!(
+            desk.list(&filter).await?.is_empty() != seen,
+            "listed for {projects:?}"
+        );
+        ensure!(
+            desk.get(id, projects).await?.is_some() == seen,
+            "shown for {projects:?}"
+        );
+        let replay = desk.replay(id, true, projects, &FlowActor::System).await?;
+        ensure!(replay.is_some() == seen, "replayed for {projects:?}");
+    }
     Ok(())
 }
 
 /// Runs are listed, shown with their events in order, and their log is read on from any line.
 pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repository) -> Result<()> {
+    let all = Projects::All;
     let wish = new_run(repository, 901);
     let Created::New(id) = runs.create(wish.clone()).await? else {
         anyhow::bail!("the issue was busy")
@@ -130,6 +170,7 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
     let filter = RunFilter {
         project: Some(repository.project.slug.clone()),
         limit: 2,
+        projects: all.clone(),
         ..RunFilter::default()
     };
     let listed: Vec<RunId> = desk.list(&filter).await?.iter().map(|run| run.id).collect();
@@ -142,16 +183,16 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
     };
     let listed: Vec<RunId> = desk.list(&filter).await?.iter().map(|run| run.id).collect();
     ensure!(listed == [id], "the failed run before was {listed:?}");
-    let shown = desk.get(id).await?.context("a run isn't shown")?;
+    let shown = desk.get(id, &all).await?.context("a run isn't shown")?;
     ensure!(
         shown.state.as_str() == "failed" && shown.correlation_id == wish.correlation_id,
         "it is {shown:?}"
     );
     ensure!(
-        desk.get(RunId(i64::MAX)).await?.is_none(),
+        desk.get(RunId(i64::MAX), &all).await?.is_none(),
         "a run that nobody made was shown"
     );
-    let events = desk.events(id).await?;
+    let events = desk.events(id, &all).await?;
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     ensure!(
         kinds == ["run.created", "run.failed"],
@@ -163,12 +204,40 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
         events[0].actor
     );
     ensure!(
-        desk.log(id, 0, 2).await? == lines[..2],
+        desk.log(id, 0, 2, &all).await? == lines[..2],
         "the log's beginning is another"
     );
     ensure!(
-        desk.log(id, 2, 100).await? == lines[2..],
+        desk.log(id, 2, 100, &all).await? == lines[2..],
         "the log's rest is another"
     );
+
+    let (own, others) = (
+        Projects::Only(vec![repository.project.id]),
+        Projects::Only(vec![ProjectId(i64::MAX)]),
+    );
+    for (projects, seen) in [(own, true), (others, false), (Projects::default(), false)] {
+        let filter = RunFilter {
+            projects: projects.clone(),
+            limit: 1,
+            ..RunFilter::default()
+        };
+        ensure!(
+            desk.list(&filter).await?.is_empty() != seen,
+            "listed for {projects:?}"
+        );
+        ensure!(
+            desk.get(id, &projects).await?.is_some() == seen,
+            "shown for {projects:?}"
+        );
+        ensure!(
+            desk.events(id, &projects).await?.is_empty() != seen,
+            "events for {projects:?}"
+        );
+        ensure!(
+            desk.log(id, 0, 2, &projects).await?.is_empty() != seen,
+            "log for {projects:?}"
+        );
+    }
     Ok(())
 }

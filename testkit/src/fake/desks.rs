@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::access::Projects;
 use domain::delivery::{DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliverySummary, Replay};
 use domain::flow::{FlowActor, RecordedEvent};
 use domain::port::{DeliveryDesk, PortError, RunDesk};
 use domain::run::{LogLine, RunFilter, RunSummary};
-use domain::{DeliveryId, JobId, RunId};
+use domain::{DeliveryId, JobId, ProjectId, RunId};
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -22,12 +23,23 @@ pub(super) fn at_most(limit: i64) -> usize {
 /// Runs in memory.
 #[derive(Debug, Default)]
 pub struct FakeRunDesk {
+    projects: Mutex<BTreeMap<String, ProjectId>>,
     runs: Mutex<BTreeMap<RunId, RunSummary>>,
     events: Mutex<Vec<RecordedEvent>>,
     logs: Mutex<BTreeMap<RunId, Vec<LogLine>>>,
 }
 
 impl FakeRunDesk {
+    /// Gives the project of this slug an identifier.
+    pub fn put_project(&self, slug: &str, id: ProjectId) {
+        lock(&self.projects).insert(slug.to_owned(), id);
+    }
+
+    fn is_seen(&self, run: &RunSummary, projects: &Projects) -> bool {
+        let known = lock(&self.projects);
+        *projects == Projects::All || known.get(&run.project).is_some_and(|id| projects.contains(*id))
+    }
+
     /// Puts a run on the desk.
     pub fn put(&self, run: RunSummary) {
         lock(&self.runs).insert(run.id, run);
@@ -58,16 +70,19 @@ impl RunDesk for FakeRunDesk {
                     .as_ref()
                     .is_none_or(|project| *project == run.project)
                 && filter.before.is_none_or(|before| run.id < before)
+                && self.is_seen(run, &filter.projects)
         });
         Ok(matching.take(at_most(filter.limit)).cloned().collect())
     }
 
-    async fn get(&self, id: RunId) -> Result<Option<RunSummary>, PortError> {
-        Ok(lock(&self.runs).get(&id).cloned())
+    async fn get(&self, id: RunId, projects: &Projects) -> Result<Option<RunSummary>, PortError> {
+        let runs = lock(&self.runs);
+        Ok(runs.get(&id).filter(|run| self.is_seen(run, projects)).cloned())
     }
 
-    async fn events(&self, id: RunId) -> Result<Vec<RecordedEvent>, PortError> {
-        let Some(correlation_id) = lock(&self.runs).get(&id).map(|run| run.correlation_id.clone()) else {
+    async fn events(&self, id: RunId, projects: &Projects) -> Result<Vec<RecordedEvent>, PortError> {
+        let run = RunDesk::get(self, id, projects).await?;
+        let Some(correlation_id) = run.map(|run| run.correlation_id) else {
             return Ok(Vec::new());
         };
         let events = lock(&self.events);
@@ -78,7 +93,16 @@ impl RunDesk for FakeRunDesk {
             .collect())
     }
 
-    async fn log(&self, id: RunId, after: i64, limit: i64) -> Result<Vec<LogLine>, PortError> {
+    async fn log(
+        &self,
+        id: RunId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        if RunDesk::get(self, id, projects).await?.is_none() {
+            return Ok(Vec::new());
+        }
         let logs = lock(&self.logs);
         let lines = logs.get(&id).map(Vec::as_slice).unwrap_or_default();
         Ok(lines
@@ -93,11 +117,23 @@ impl RunDesk for FakeRunDesk {
 /// Deliveries in memory.
 #[derive(Debug, Default)]
 pub struct FakeDeliveryDesk {
+    projects: Mutex<BTreeMap<String, ProjectId>>,
     deliveries: Mutex<BTreeMap<DeliveryId, DeliveryDetail>>,
     audit: Mutex<Vec<(DeliveryId, FlowActor)>>,
 }
 
 impl FakeDeliveryDesk {
+    /// Puts a repository into a project.
+    pub fn put_repository(&self, name: &str, project: ProjectId) {
+        lock(&self.projects).insert(name.to_owned(), project);
+    }
+
+    fn is_seen(&self, line: &DeliverySummary, projects: &Projects) -> bool {
+        let known = lock(&self.projects);
+        let project = line.repository.as_ref().and_then(|name| known.get(name));
+        *projects == Projects::All || project.is_some_and(|id| projects.contains(*id))
+    }
+
     /// Puts a delivery on the desk.
     pub fn put(&self, delivery: DeliveryDetail) {
         lock(&self.deliveries).insert(delivery.summary.id.clone(), delivery);
@@ -121,6 +157,7 @@ impl DeliveryDesk for FakeDeliveryDesk {
                 filter.status.is_none_or(|status| status == line.status)
                     && filter.event.as_ref().is_none_or(|event| *event == line.event)
                     && filter.before.as_ref().is_none_or(|before| key(line) < *before)
+                    && self.is_seen(line, &filter.projects)
             })
             .cloned()
             .collect();
@@ -129,18 +166,22 @@ impl DeliveryDesk for FakeDeliveryDesk {
         Ok(matching)
     }
 
-    async fn get(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, PortError> {
-        Ok(lock(&self.deliveries).get(id).cloned())
+    async fn get(&self, id: &DeliveryId, projects: &Projects) -> Result<Option<DeliveryDetail>, PortError> {
+        let deliveries = lock(&self.deliveries);
+        let seen = deliveries.get(id).filter(|d| self.is_seen(&d.summary, projects));
+        Ok(seen.cloned())
     }
 
     async fn replay(
         &self,
         id: &DeliveryId,
         dry_run: bool,
+        projects: &Projects,
         by: &FlowActor,
     ) -> Result<Option<Replay>, PortError> {
         let mut deliveries = lock(&self.deliveries);
-        let Some(delivery) = deliveries.get_mut(id) else {
+        let delivery = deliveries.get_mut(id);
+        let Some(delivery) = delivery.filter(|d| self.is_seen(&d.summary, projects)) else {
             return Ok(None);
         };
         let line = &mut delivery.summary;

@@ -29,7 +29,7 @@ async fn run_store() {
 #[tokio::test]
 async fn delivery_desk() {
     let world = World::create().await;
-    contract::delivery_desk(&world.store, &world.store, &world.store)
+    contract::delivery_desk(&world.store, &world.store, &world.store, &world.repository)
         .await
         .unwrap();
 }

@@ -1,5 +1,6 @@
 //! What the contract suites can't see of deliveries: rows, events, jobs, partitions.
 
+use domain::access::Projects;
 use domain::delivery::{Accepted, DeliveryOutcome, DeliveryStatus, Replay};
 use domain::flow::{Author, FlowActor};
 use domain::job::{IssueComment, JobAction, JobChange, JobState, NewJob};
@@ -98,7 +99,10 @@ async fn nul_is_replaced_in_columns_and_kept_in_payloads() {
     offer.sender = Some("a\0nn".to_owned());
     offer.action = Some("\0".to_owned());
     world.store.accept(offer).await.unwrap();
-    let shown = DeliveryDesk::get(&world.store, &id).await.unwrap().unwrap();
+    let shown = DeliveryDesk::get(&world.store, &id, &Projects::All)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(shown.summary.sender.as_deref(), Some("a\u{fffd}nn"));
     let loaded = world.store.load(&id).await.unwrap().unwrap();
     assert_eq!(loaded.payload.as_deref(), Some(&b"{\"a\":\"\\u0000\"}\0"[..]));
@@ -138,13 +142,21 @@ async fn settling_again_changes_only_the_time() {
 async fn replay_waits_for_the_job_and_needs_the_payload() {
     let world = World::create().await;
     let (id, job) = accepted(&world, b"{}").await;
-    let open = world.store.replay(&id, false, &ann()).await.unwrap();
+    let open = world
+        .store
+        .replay(&id, false, &Projects::All, &ann())
+        .await
+        .unwrap();
     assert_eq!(open, Some(Replay::StillOpen { job_id: job }));
     JobDesk::change(&world.store, job, JobChange::Cancel, &author())
         .await
         .unwrap();
     assert_eq!(
-        world.store.replay(&id, true, &ann()).await.unwrap(),
+        world
+            .store
+            .replay(&id, true, &Projects::All, &ann())
+            .await
+            .unwrap(),
         Some(Replay::Possible)
     );
     assert_eq!(
@@ -152,13 +164,22 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
         0,
         "a dry run enqueued"
     );
-    let Some(Replay::Enqueued { job_id }) = world.store.replay(&id, false, &ann()).await.unwrap() else {
+    let Some(Replay::Enqueued { job_id }) = world
+        .store
+        .replay(&id, false, &Projects::All, &ann())
+        .await
+        .unwrap()
+    else {
         panic!("not enqueued")
     };
     assert_ne!(job_id, job);
-    let again = world.store.replay(&id, false, &ann()).await.unwrap();
+    let again = world
+        .store
+        .replay(&id, false, &Projects::All, &ann())
+        .await
+        .unwrap();
     assert_eq!(again, Some(Replay::StillOpen { job_id }));
-    let line = DeliveryDesk::get(&world.store, &id)
+    let line = DeliveryDesk::get(&world.store, &id, &Projects::All)
         .await
         .unwrap()
         .unwrap()
@@ -175,12 +196,16 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
         .unwrap();
     world.run("delete from platform.delivery_payload").await;
     assert_eq!(
-        world.store.replay(&id, false, &ann()).await.unwrap(),
+        world
+            .store
+            .replay(&id, false, &Projects::All, &ann())
+            .await
+            .unwrap(),
         Some(Replay::PayloadGone)
     );
     assert!(world.store.load(&id).await.unwrap().unwrap().payload.is_none());
     assert!(
-        DeliveryDesk::get(&world.store, &id)
+        DeliveryDesk::get(&world.store, &id, &Projects::All)
             .await
             .unwrap()
             .unwrap()

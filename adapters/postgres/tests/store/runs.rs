@@ -1,6 +1,7 @@
 //! What the contract suites can't see of runs: races, slots, events and jobs.
 
 use domain::RunId;
+use domain::access::Projects;
 use domain::port::{Admission, ApplyError, RunDesk, RunStore};
 use domain::run::{Created, LogLine, Run, RunEvent, RunState};
 use serde_json::json;
@@ -27,7 +28,7 @@ async fn read(world: &World, id: RunId) -> Run {
 async fn kinds(world: &World, run: RunId) -> Vec<String> {
     world
         .store
-        .events(run)
+        .events(run, &Projects::All)
         .await
         .unwrap()
         .into_iter()
@@ -233,7 +234,7 @@ async fn a_whole_run_with_its_events_and_jobs() {
             "run.succeeded"
         ]
     );
-    let events = world.store.events(run.id).await.unwrap();
+    let events = world.store.events(run.id, &Projects::All).await.unwrap();
     assert!(
         events
             .iter()
@@ -292,7 +293,7 @@ async fn nul_in_logs_and_reasons() {
         .await
         .unwrap();
     assert_eq!(
-        world.store.log(run.id, 0, 10).await.unwrap()[0].text,
+        world.store.log(run.id, 0, 10, &Projects::All).await.unwrap()[0].text,
         "a\u{fffd}b"
     );
     let reason = || RunEvent::Failed {

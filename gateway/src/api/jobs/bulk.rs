@@ -14,6 +14,7 @@ use super::change::run_time;
 use super::view::JobState;
 use crate::api::author::{Reason, author};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::json::Body;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Name, NoParams, Text};
@@ -199,6 +200,7 @@ impl From<job::JobsChanged> for BulkDone {
     path = "/api/v1/staff/jobs/bulk/preview",
     operation_id = "preview_jobs",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     request_body = BulkWish,
     responses(
@@ -225,6 +227,7 @@ pub(crate) async fn preview(
     path = "/api/v1/staff/jobs/bulk",
     operation_id = "change_jobs",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     request_body = BulkWish,
     responses(
@@ -233,10 +236,11 @@ pub(crate) async fn preview(
 )]
 pub(crate) async fn apply(
     State(app): State<Arc<App>>,
+    who: Who,
     _: NoParams,
     Body(mut bulk): Body<BulkWish>,
 ) -> Result<Json<BulkDone>, ApiError> {
-    let by = author(bulk.reason.take());
+    let by = author(&who, bulk.reason.take());
     let (jobs, change) = bulk.read()?;
     let changed = app.ports.jobs.apply(&jobs, change, &by).await?;
     if let Some(stopped) = &changed.stopped {

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::unknown;
 use crate::api::author::{Reason, ReasonQuery, author};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::json::Body;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, NoParams, Params};
@@ -45,6 +46,7 @@ pub(crate) enum JobResult {
     path = "/api/v1/staff/jobs/{id}/retry",
     operation_id = "retry_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -54,10 +56,11 @@ pub(crate) enum JobResult {
 )]
 pub(crate) async fn retry(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Retry, &author(query.reason)).await
+    change(&app, id, JobChange::Retry, &author(&who, query.reason)).await
 }
 
 /// Ends a job that has not ended.
@@ -66,6 +69,7 @@ pub(crate) async fn retry(
     path = "/api/v1/staff/jobs/{id}/cancel",
     operation_id = "cancel_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -76,10 +80,11 @@ pub(crate) async fn retry(
 )]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Cancel, &author(query.reason)).await
+    change(&app, id, JobChange::Cancel, &author(&who, query.reason)).await
 }
 
 /// Removes a job that does not run, with its failed attempts. What waits for it goes on waiting.
@@ -88,6 +93,7 @@ pub(crate) async fn cancel(
     path = "/api/v1/staff/jobs/{id}",
     operation_id = "delete_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -97,10 +103,11 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Delete, &author(query.reason)).await
+    change(&app, id, JobChange::Delete, &author(&who, query.reason)).await
 }
 
 /// When to run: at a time, in a while, or now if neither is given.
@@ -122,6 +129,7 @@ pub(crate) struct RescheduleWish {
     path = "/api/v1/staff/jobs/{id}/reschedule",
     operation_id = "reschedule_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     request_body = RescheduleWish,
@@ -132,12 +140,13 @@ pub(crate) struct RescheduleWish {
 )]
 pub(crate) async fn reschedule(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     _: NoParams,
     Body(body): Body<RescheduleWish>,
 ) -> Result<Response, ApiError> {
     let when = run_time(body.at, body.in_ms)?;
-    change(&app, id, JobChange::Reschedule(when), &author(body.reason)).await
+    change(&app, id, JobChange::Reschedule(when), &author(&who, body.reason)).await
 }
 
 /// Another priority.
@@ -157,6 +166,7 @@ pub(crate) struct PriorityWish {
     path = "/api/v1/staff/jobs/{id}/priority",
     operation_id = "prioritize_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     request_body = PriorityWish,
@@ -167,12 +177,13 @@ pub(crate) struct PriorityWish {
 )]
 pub(crate) async fn prioritize(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     _: NoParams,
     Body(body): Body<PriorityWish>,
 ) -> Result<Response, ApiError> {
     let wish = JobChange::Priority(body.priority);
-    change(&app, id, wish, &author(body.reason)).await
+    change(&app, id, wish, &author(&who, body.reason)).await
 }
 
 /// At a time, in a while, or now.

@@ -63,6 +63,7 @@ impl From<JobExplanation> for JobWhy {
     path = "/api/v1/staff/jobs/{id}/why",
     operation_id = "explain_job",
     tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     responses(

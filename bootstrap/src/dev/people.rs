@@ -1,0 +1,75 @@
+//! Who may sign in to a simulated GitHub, one person for each role, and somebody whom nobody has invited.
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::Secret;
+use domain::access::{PlatformRole, ProjectRole};
+use domain::flow::FlowActor;
+use domain::port::access::{MemberDesk, SignIns, UserDesk};
+use postgres::{Options, Store};
+
+use super::DEMO_PROJECT;
+
+/// Somebody on the sign-in page.
+pub(super) struct Person {
+    pub(super) login: &'static str,
+    /// Beside the name.
+    pub(super) note: &'static str,
+    pub(super) email: &'static str,
+}
+
+/// The owner.
+pub(super) const OWNER: &str = "olga@example.com";
+const ADMIN: &str = "adam@example.com";
+const LEAD: &str = "lea@example.com";
+const WRITER: &str = "walt@example.com";
+const READER: &str = "rita@example.com";
+
+/// Everybody on the sign-in page.
+pub(super) const PEOPLE: [Person; 6] = [
+    person("olga", "owner: may everything", OWNER),
+    person("adam", "platform admin: users and all projects", ADMIN),
+    person("lea", "admin of the project demo", LEAD),
+    person("walt", "read and write in the project demo", WRITER),
+    person("rita", "read in the project demo", READER),
+    person("eve", "not invited", "eve@example.com"),
+];
+
+const fn person(login: &'static str, note: &'static str, email: &'static str) -> Person {
+    Person { login, note, email }
+}
+
+/// A key to seal with.
+pub(super) fn encryption_key() -> String {
+    format!("dev:{}", STANDARD.encode(rand::random::<[u8; 32]>()))
+}
+
+/// Invites them at the first start; afterwards they are what they were made since.
+pub(super) async fn seed(database_url: &str) -> Result<()> {
+    let options = Options {
+        max_connections: 2,
+        ..Options::new(Secret::new(database_url.to_owned()))
+    };
+    let store = Store::connect(&options).await?;
+    if UserDesk::list(&store, None, 1).await?.is_empty() {
+        let by = &FlowActor::System;
+        store.ensure_owner(&OWNER.parse()?).await?;
+        let admin = store.invite(&ADMIN.parse()?, by).await?;
+        store.set_role(admin.id, PlatformRole::Admin, by).await?;
+        let project = store
+            .project(DEMO_PROJECT)
+            .await?
+            .context("there is no demo project")?;
+        for (email, role) in [
+            (LEAD, ProjectRole::Admin),
+            (WRITER, ProjectRole::ReadWrite),
+            (READER, ProjectRole::Read),
+        ] {
+            let user = store.invite(&email.parse()?, by).await?;
+            store.set(project, user.id, role, by).await?;
+        }
+    }
+    store.close().await;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Members of a project: list, make, unmake.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::access::{Change, Right};
+use domain::id::{ProjectId, UserId};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::view::{Member, ProjectRole};
+use crate::app::App;
+use crate::auth::guard::Who;
+use crate::json::Body;
+use crate::problem::{ApiError, catalogue};
+use crate::query::{Id, Ids, NoParams};
+
+/// The project, if the one who asks holds this right there. One where they hold none isn't there for them.
+async fn project(app: &App, who: &Who, slug: &str, right: Right) -> Result<ProjectId, ApiError> {
+    let unknown = || catalogue::NOT_FOUND.with(format!("there is no project `{}`", slug.escape_debug()));
+    let id = app
+        .ports
+        .access
+        .members
+        .project(slug)
+        .await?
+        .ok_or_else(unknown)?;
+    if who.projects(right).contains(id) {
+        Ok(id)
+    } else if who.projects(Right::ProjectRead).contains(id) {
+        Err(catalogue::FORBIDDEN.with(format!(
+            "this needs the right `{}` in this project",
+            right.as_str()
+        )))
+    } else {
+        Err(unknown())
+    }
+}
+
+/// A project's members, by address.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/projects/{slug}/members",
+    operation_id = "list_members",
+    tag = "access",
+    security(("staff" = [])),
+    extensions(("x-right" = json!("project_read"))),
+    params(("slug" = String, Path, description = "The project")),
+    responses(
+        (status = 200, description = "Its members", body = Vec<Member>),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Id(slug): Id<String>,
+    _: NoParams,
+) -> Result<Json<Vec<Member>>, ApiError> {
+    let project = project(&app, &who, &slug, Right::ProjectRead).await?;
+    let members = app.ports.access.members.list(project).await?;
+    Ok(Json(members.into_iter().map(Member::from).collect()))
+}
+
+/// What somebody is to be in the project.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemberWish {
+    /// The role.
+    role: ProjectRole,
+}
+
+/// Makes somebody a member, or gives a member another role. Idempotent.
+#[utoipa::path(
+    put,
+    path = "/api/v1/staff/projects/{slug}/members/{id}",
+    operation_id = "set_member",
+    tag = "access",
+    security(("staff" = [])),
+    extensions(("x-right" = json!("project_admin"))),
+    params(
+        ("slug" = String, Path, description = "The project"),
+        ("id" = i64, Path, description = "The person"),
+    ),
+    request_body = MemberWish,
+    responses(
+        (status = 200, description = "It is so", body = Member),
+    )
+)]
+pub(crate) async fn set(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Ids(slug, user): Ids<String, UserId>,
+    _: NoParams,
+    Body(wish): Body<MemberWish>,
+) -> Result<Json<Member>, ApiError> {
+    let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
+    let members = &app.ports.access.members;
+    match members.set(project, user, wish.role.into(), &who.actor()).await? {
+        Change::Done(member) => Ok(Json(member.into())),
+        Change::NotFound | Change::OwnerStays => Err(unknown(user)),
+    }
+}
+
+/// Takes somebody out of the project. Idempotent.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/staff/projects/{slug}/members/{id}",
+    operation_id = "remove_member",
+    tag = "access",
+    security(("staff" = [])),
+    extensions(("x-right" = json!("project_admin"))),
+    params(
+        ("slug" = String, Path, description = "The project"),
+        ("id" = i64, Path, description = "The person"),
+    ),
+    responses(
+        (status = 204, description = "They are no member"),
+    )
+)]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Ids(slug, user): Ids<String, UserId>,
+    _: NoParams,
+) -> Result<StatusCode, ApiError> {
+    let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
+    match app
+        .ports
+        .access
+        .members
+        .remove(project, user, &who.actor())
+        .await?
+    {
+        Change::Done(()) => Ok(StatusCode::NO_CONTENT),
+        Change::NotFound | Change::OwnerStays => Err(unknown(user)),
+    }
+}
+
+fn unknown(id: UserId) -> ApiError {
+    catalogue::NOT_FOUND.with(format!("there is no user {id}"))
+}
