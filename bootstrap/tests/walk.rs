@@ -219,3 +219,119 @@ fn from_a_label_to_a_finished_run_and_back_again() {
     );
     assert_eq!(dev.stop(), Some(0));
 }
+
+/// `GET` of the staff API with a person's access token: the status, and the body where it is JSON.
+async fn ask(url: &str, token: &str, path: &str) -> (u16, Value) {
+    let request = reqwest::Client::new().get(format!("{url}/api/v1/staff/{path}"));
+    let answer = request.bearer_auth(token).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+/// From our page to the simulated GitHub and back, as a browser goes it: the refresh cookie, or the refusal's status.
+async fn sign_in(url: &str, login: &str) -> Result<String, u16> {
+    let browser = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let cookie = |answer: &reqwest::Response, name: &str| {
+        let lines = answer.headers().get_all("set-cookie").into_iter();
+        let mut pairs = lines.map(|line| line.to_str().unwrap().split(';').next().unwrap().to_owned());
+        pairs.find(|pair| pair.contains(name)).unwrap()
+    };
+    let to = |answer: &reqwest::Response| -> url::Url {
+        answer.headers()["location"].to_str().unwrap().parse().unwrap()
+    };
+    let begun = browser
+        .get(format!("{url}/api/v1/auth/github"))
+        .send()
+        .await
+        .unwrap();
+    let (mut forge, kept) = (to(&begun), cookie(&begun, "sign-in"));
+    let page = browser
+        .get(forge.clone())
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains(&format!("value=\"{login}\"")), "{page}");
+    let mut form: Vec<(String, String)> = forge.query_pairs().into_owned().collect();
+    form.push(("login".to_owned(), login.to_owned()));
+    forge.set_query(None);
+    let chosen = browser.post(forge).form(&form).send().await.unwrap();
+    let back = browser
+        .get(to(&chosen))
+        .header("cookie", kept)
+        .send()
+        .await
+        .unwrap();
+    if back.status() == 303 {
+        Ok(cookie(&back, "refresh"))
+    } else {
+        Err(back.status().as_u16())
+    }
+}
+
+/// The next refresh cookie and an access token.
+async fn refresh(url: &str, cookie: &str) -> (String, String) {
+    let request = reqwest::Client::new().post(format!("{url}/api/v1/auth/refresh"));
+    let answer = request
+        .header("cookie", cookie)
+        .header("origin", url)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    let next = answer.headers()["set-cookie"]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let body: Value = answer.json().await.unwrap();
+    (next, body["access_token"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn people_sign_in_and_see_what_they_may_also_after_a_restart() {
+    let folder = folder();
+    let data_dir = folder.path();
+    let mut dev = Dev::start(data_dir);
+    let url = |data_dir: &Path| -> String {
+        let state: Value =
+            serde_json::from_slice(&std::fs::read(data_dir.join("dev.json")).unwrap()).unwrap();
+        state["url"].as_str().unwrap().to_owned()
+    };
+    let address = url(data_dir);
+    for (login, users, jobs, runs) in [
+        ("olga", 200, 200, 200),
+        ("adam", 200, 200, 200),
+        ("lea", 403, 403, 200),
+        ("rita", 403, 403, 200),
+    ] {
+        let (_, token) = refresh(&address, &sign_in(&address, login).await.unwrap()).await;
+        for (path, status) in [("users", users), ("jobs", jobs), ("runs", runs), ("me", 200)] {
+            assert_eq!(ask(&address, &token, path).await.0, status, "{login} at {path}");
+        }
+    }
+    assert_eq!(sign_in(&address, "eve").await, Err(403));
+    let (cookie, _) = refresh(&address, &sign_in(&address, "walt").await.unwrap()).await;
+    assert_eq!(dev.stop(), Some(0));
+
+    // Sessions and the keys that tokens are signed with outlive the gateway.
+    let mut dev = Dev::start(data_dir);
+    let address = url(data_dir);
+    let (_, token) = refresh(&address, &cookie).await;
+    let (_, me) = ask(&address, &token, "me").await;
+    assert_eq!(
+        (&me["name"], &me["projects"][0]["role"]),
+        (&"walt@example.com".into(), &"read_write".into())
+    );
+    let log = std::fs::read_to_string(data_dir.join("logs/gateway.log")).unwrap();
+    for secret in [token.as_str(), cookie.split_once('=').unwrap().1] {
+        assert!(!log.contains(secret), "a token is in the log");
+    }
+    assert_eq!(dev.stop(), Some(0));
+}

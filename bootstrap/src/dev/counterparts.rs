@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use testkit::{github, kubernetes};
 
@@ -21,6 +23,20 @@ use crate::config::variables;
 pub(super) const AGENT_IMAGE: &str = "codex-k8s/agent:dev";
 /// How often the simulated cluster is written down: what happened since is lost if `dev` is killed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// What secrets in the database are sealed with. It lives as long as the data: without it they can't be read.
+pub(super) fn encryption_key(data_dir: &Path) -> Result<String> {
+    let file = data_dir.join("encryption-key");
+    match std::fs::read_to_string(&file) {
+        Ok(key) => Ok(key),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = format!("dev:{}", STANDARD.encode(rand::random::<[u8; 32]>()));
+            write_private(&file, key.as_bytes())?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("can't read {}", file.display())),
+    }
+}
 
 /// The OAuth app that the simulated GitHub knows.
 pub(super) struct OauthApp {

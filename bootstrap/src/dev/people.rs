@@ -1,8 +1,6 @@
 //! Who may sign in to a simulated GitHub, one person for each role, and somebody whom nobody has invited.
 
 use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use domain::Secret;
 use domain::access::{PlatformRole, ProjectRole};
 use domain::flow::FlowActor;
@@ -38,11 +36,6 @@ pub(super) const PEOPLE: [Person; 6] = [
 
 const fn person(login: &'static str, note: &'static str, email: &'static str) -> Person {
     Person { login, note, email }
-}
-
-/// A key to seal with.
-pub(super) fn encryption_key() -> String {
-    format!("dev:{}", STANDARD.encode(rand::random::<[u8; 32]>()))
 }
 
 /// Invites them at the first start; afterwards they are what they were made since.

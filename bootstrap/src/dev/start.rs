@@ -11,7 +11,7 @@ use testkit::github;
 use testkit::postgres::{Installation, Server, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::counterparts::{AGENT_IMAGE, Kubernetes, OauthApp, start_github};
+use super::counterparts::{AGENT_IMAGE, Kubernetes, OauthApp, encryption_key, start_github};
 use super::people;
 use super::progress::Progress;
 use super::services::{Running, Service, variable};
@@ -104,7 +104,6 @@ async fn bring_up(
         webhook_secret: earlier
             .as_ref()
             .map_or_else(random_token, |state| state.webhook_secret.clone()),
-        encryption_key: None,
         database_url,
         worker_url: format!("http://{}", ports::near(gateway, 3)?),
         github: None,
@@ -118,11 +117,9 @@ async fn bring_up(
         let token = kept(|state| state.github.as_ref());
         let oauth = OauthApp::new(&state.url, random_token());
         let github = start_github(data_dir, ports::near(gateway, 1)?, &token, &oauth).await?;
-        let key = earlier.as_ref().and_then(|state| state.encryption_key.clone());
-        let key = key.unwrap_or_else(people::encryption_key);
+        let key = encryption_key(data_dir)?;
         for_gateway.extend(oauth.variables(&state.url, github.url(), &key));
         people::seed(&state.database_url).await?;
-        state.encryption_key = Some(key);
         progress.say(&format!("GitHub is simulated on {}", github.url()));
         for_worker.extend(variable(&v::GITHUB_API_URL, github.url()));
         for_worker.extend(variable(&v::GITHUB_TOKEN, &token));

@@ -28,9 +28,6 @@ pub(crate) struct State {
     pub(crate) staff_token: String,
     /// Signs webhooks. Kept from start to start.
     pub(crate) webhook_secret: String,
-    /// Seals secrets in the database. Kept from start to start: without it they can't be read.
-    #[serde(default)]
-    pub(crate) encryption_key: Option<String>,
     /// The database, with its password.
     pub(crate) database_url: String,
     /// The worker's health and metrics.
@@ -114,7 +111,6 @@ mod tests {
             url: "http://127.0.0.1:8080".into(),
             staff_token: "t".into(),
             webhook_secret: "s".into(),
-            encryption_key: None,
             database_url: "postgres://".into(),
             worker_url: "http://127.0.0.1:8083".into(),
             github: Some(Simulated {
