@@ -1,5 +1,5 @@
-//! The two cookies: one while somebody is at the forge to sign in, and the refresh token. Neither can be read by a
-//! page, sent without TLS (browsers except this very machine from it) or to any other path than the one that uses it.
+//! The two cookies: one while somebody is at the forge to sign in, and the refresh token, which goes to no other path
+//! than the one that uses it. Neither can be read by a page or sent without TLS (browsers except this very machine).
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use domain::Secret;
@@ -20,10 +20,11 @@ pub(crate) const REFRESH: Cookie = Cookie {
     same_site: "Strict",
 };
 
-/// Ties the forge's answer to the browser that asked. The forge's redirect has to bring it along: `Lax`.
+/// Ties the forge's answer to the browser that asked. The forge's redirect has to bring it along: `Lax`. `__Host-`, which
+/// wants the path `/`, keeps a neighbour under the same domain from planting its own and signing people in as itself.
 pub(crate) const SIGN_IN: Cookie = Cookie {
-    name: "__Secure-codex-k8s-sign-in",
-    path: "/api/v1/auth/github",
+    name: "__Host-codex-k8s-sign-in",
+    path: "/",
     same_site: "Lax",
 };
 

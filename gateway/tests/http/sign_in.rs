@@ -58,10 +58,7 @@ async fn begin(world: &World, query: &str) -> (String, String) {
     let begun = world.get(&format!("/api/v1/auth/github{query}")).await;
     assert_eq!(begun.status, 303, "{begun:?}");
     let (cookie, attributes) = set_cookie(&begun, "sign-in");
-    assert_eq!(
-        attributes,
-        "Max-Age=600; Path=/api/v1/auth/github; Secure; HttpOnly; SameSite=Lax"
-    );
+    assert_eq!(attributes, "Max-Age=600; Path=/; Secure; HttpOnly; SameSite=Lax");
     let to = begun.header("location");
     assert!(
         to.ends_with(&format!("&redirect_uri={ORIGIN}/api/v1/auth/github/callback")),
