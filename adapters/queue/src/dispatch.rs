@@ -88,6 +88,7 @@ pub(crate) async fn run<C: Clone>(shared: &Shared<C>, claimed: Claimed) -> Ack {
         epoch,
         keyed,
         settled,
+        unsure: false,
         finish,
         _attempt: Some(Arc::new(Begun::new(id, control, &shared.running))),
         _held: held,

@@ -21,6 +21,8 @@ pub(crate) struct Ack {
     pub(crate) keyed: bool,
     /// The handler has completed the job in its own transaction.
     pub(crate) settled: bool,
+    /// A write of it has failed, and may have been carried out all the same.
+    pub(crate) unsure: bool,
     pub(crate) finish: Finish,
     /// The attempt counts as running until its end is written.
     pub(crate) _attempt: Option<Arc<Begun>>,
@@ -308,8 +310,10 @@ async fn settle_rest(
         if standing.contains_key(&(ack.id, ack.epoch)) {
             return !rerun.contains(&ack.id);
         }
-        // A give-back of what was taken away already is no lie.
-        if !ack.settled && ack.finish != Finish::Release && !finished.contains(&ack.id) {
+        // A give-back of what was taken away already is no lie. A job put back leaves no trace that tells whether
+        // this worker did it.
+        let was_put_back = ack.finish == Finish::Release || ack.unsure && end_of(&ack.finish).is_none();
+        if !ack.settled && !was_put_back && !finished.contains(&ack.id) {
             tracing::warn!(
                 job.id = ack.id,
                 job.epoch = ack.epoch,
@@ -362,6 +366,7 @@ pub(crate) async fn complete_one(
         epoch,
         keyed: true,
         settled: true,
+        unsure: false,
         finish: Finish::Completed(None),
         _attempt: None,
         _held: None,

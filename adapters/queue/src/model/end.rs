@@ -16,8 +16,10 @@ impl Case<'_> {
         (!latest.is_empty()).then(|| (*index.get(&latest)).clone())
     }
 
+    /// Writes them, and once more as if the answer had been lost: that changes nothing, and refuses what was refused.
     pub(super) async fn end(&mut self, worker: i32, ends: Vec<(Index, How)>) {
-        let (mut acks, mut refused, mut again): (Vec<Ack>, usize, Vec<Job>) = Default::default();
+        let (mut acks, mut again): (Vec<Ack>, Vec<Job>) = Default::default();
+        let (mut refused, mut refused_again) = (0, 0);
         for (index, how) in ends {
             let Some(lease) = self.lease(worker, index) else {
                 continue;
@@ -31,11 +33,19 @@ impl Case<'_> {
             } else {
                 let finished = self.world.history.get(&lease.id);
                 let by_itself = finished.is_some_and(|finished| finished.worker == Some(worker));
-                refused += usize::from(!by_itself && !matches!(how, How::Release));
+                let is_refused = !by_itself && !matches!(how, How::Release);
+                refused += usize::from(is_refused);
+                // Of what was put back nobody knows who did it.
+                let put_back = matches!(how, How::Retry(_) | How::Snooze(_));
+                refused_again += usize::from(is_refused && !put_back);
             }
         }
-        let stale = finish::write(self.conn, worker, &mut acks).await.unwrap();
-        assert_eq!((stale, acks.len()), (refused, 0), "refused as stale, left over");
+        let mut unsure = acks.clone();
+        unsure.iter_mut().for_each(|ack| ack.unsure = true);
+        for (mut acks, refused) in [(acks, refused), (unsure, refused_again)] {
+            let stale = finish::write(self.conn, worker, &mut acks).await.unwrap();
+            assert_eq!((stale, acks.len()), (refused, 0), "refused as stale, left over");
+        }
         for job in again {
             self.spawned(job).await;
         }
@@ -73,6 +83,7 @@ fn ack(lease: &Lease, how: How) -> Ack {
         epoch: lease.epoch,
         keyed: lease.keyed,
         settled: false,
+        unsure: false,
         finish: match how {
             How::Completed { result } => Finish::Completed(result.then(|| json!("result"))),
             How::Cancelled => Finish::Cancelled("model".into()),

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{JobError, Outcome, Policy, Registry, WorkerOptions};
-use serde_json::json;
+use queue::{Job, JobError, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{KIND, Probe, Stage, job, options};
 use crate::meter::Meter;
+use crate::proxy::Proxy;
 use crate::transaction::{LEDGER, effect};
 
 const CUT: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
@@ -104,4 +107,48 @@ async fn nobody_is_given_up_right_after_an_outage() {
     assert_eq!(probe.seen().len(), 8, "a job was taken from a living worker");
     assert_eq!(meter.count("codex_k8s_queue_stale_acks_total"), 0);
     stage.pool.close().await;
+}
+
+/// The server has put jobs back for their next attempt, and the worker hears nothing of it: what it says again is
+/// no stale worker's word.
+#[tokio::test]
+async fn lost_answers_count_as_no_stale_acknowledgement() {
+    let meter = Meter::default();
+    let _meter = metrics::set_default_local_recorder(&meter);
+    let stage = Stage::new().await;
+    let direct: PgConnectOptions = stage.url.parse().unwrap();
+    let proxy = Proxy::start(direct.get_port()).await;
+    let pool = PgPoolOptions::new()
+        .connect_with(direct.port(proxy.port))
+        .await
+        .unwrap();
+    let registry = Registry::new().add(KIND, Policy::default(), |(), job: Job<Value>| async move {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if job.attempt == 1 {
+            return Err(JobError::Retry {
+                error: "once more".into(),
+                after: Some(Duration::from_millis(20)),
+            });
+        }
+        Ok(Outcome::Done)
+    });
+    stage
+        .enqueue_many((0..3_000).map(|n| job(json!(n))).collect())
+        .await;
+    let stop = CancellationToken::new();
+    let worker = Worker::new(Queue::new(pool.clone()), registry, (), options("w", 20));
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    for part in 1..20 {
+        let done = "select count(*) from queue.attempt";
+        while stage.number(done).await < part * 100 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        proxy.swallow(2);
+    }
+    stage.until_empty().await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+    assert!(proxy.counts().1 > 10);
+    assert_eq!(meter.count("codex_k8s_queue_stale_acks_total"), 0);
+    pool.close().await;
 }
