@@ -168,12 +168,11 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
         drop((ack_sender, shared));
 
         leaving.cancelled().await;
-        tracing::info!(worker.id = worker_id, "draining");
-        drain(serving, &running, &shutdown, options.drain_grace).await;
+        let given_back = drain(serving, &running, &shutdown, options.drain_grace).await;
         write_last(acker, give_up).await;
         reports.stop().await;
         keepers.stop().await;
-        tracing::info!(worker.id = worker_id, "worker stopped");
+        tracing::info!(worker.id = worker_id, given_back, "worker stopped");
         Ok(())
     }
 }
@@ -193,19 +192,39 @@ async fn write_last(acker: JoinHandle<()>, give_up: CancellationToken) {
     }
 }
 
-async fn drain(mut serving: JoinSet<()>, running: &Running, shutdown: &CancellationToken, grace: Duration) {
+/// Returns how many jobs had to be given back.
+async fn drain(
+    mut serving: JoinSet<()>,
+    running: &Running,
+    shutdown: &CancellationToken,
+    grace: Duration,
+) -> usize {
+    tracing::info!(
+        running = running.count(),
+        "draining: claims no more, lets what runs end"
+    );
     let ended = async { while serving.join_next().await.is_some() {} };
     tokio::pin!(ended);
     tokio::select! {
-        () = &mut ended => return,
+        () = &mut ended => return 0,
         () = shutdown.cancelled() => {}
+    }
+    let count = running.count();
+    if count > 0 {
+        tracing::info!(
+            running = count,
+            grace_ms = grace.as_millis() as u64,
+            "the grace period begins"
+        );
     }
     if tokio::time::timeout(grace, &mut ended).await.is_err() {
         let jobs = running.stop_all(Stop::Drained);
         tracing::warn!(jobs, "the grace period is over, giving jobs back");
         // Handlers are dropped at their next await; one that never awaits can't be waited for.
         let _ = tokio::time::timeout(DROP_WITHIN, ended).await;
+        return jobs;
     }
+    0
 }
 
 /// The tasks that go on while the worker drains: heartbeat, maintenance, listener.

@@ -21,7 +21,7 @@ const COUNTS: [(&str, &str); 8] = [
     ("AS OF (UTC)", "as_of"),
     ("EXACT", "exact"),
 ];
-const WORKERS: [(&str, &str); 8] = [
+const WORKERS: [(&str, &str); 9] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("QUEUES", "queues"),
@@ -29,6 +29,7 @@ const WORKERS: [(&str, &str); 8] = [
     ("HELD", "held"),
     ("HEARTBEAT (MS AGO)", "heartbeat_age_ms"),
     ("LATE", "is_late"),
+    ("DRAINS SINCE (UTC)", "draining_at"),
     ("SINCE (UTC)", "started_at"),
 ];
 const JOBS: [(&str, &str); 8] = [
@@ -101,6 +102,7 @@ pub(super) async fn workers(queue: &Queue, json: bool) -> Result<()> {
                 "id": worker.id, "name": worker.name, "queues": worker.queues, "kinds": worker.kinds,
                 "concurrency": worker.concurrency, "held": worker.held, "is_late": worker.is_late,
                 "heartbeat_age_ms": worker.heartbeat_age_ms, "started_at": worker.started_at,
+                "draining_at": worker.draining_at,
             })
         })
         .collect();

@@ -51,7 +51,10 @@ pub(super) async fn run(env: &Environment, arguments: Drain) -> Result<()> {
         println!("{name} has left already");
         return Ok(());
     }
-    println!("asked {asked} workers named {name} to drain");
+    match asked {
+        1 => println!("asked {name} to drain"),
+        several => println!("asked {several} workers named {name} to drain"),
+    }
     while queue.draining(&name).await? > 0 {
         if began.elapsed() > arguments.wait {
             bail!("{name} still runs jobs after {} s", arguments.wait.as_secs());

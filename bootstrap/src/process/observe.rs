@@ -15,7 +15,8 @@ const MILLISECONDS: &[f64] = &[
 
 /// Starts logging, and complains of variables that look like ours and aren't.
 pub(crate) fn log(log: &Log) -> Result<()> {
-    let filter: EnvFilter = log.filter.parse()?;
+    // Its errors are returned to us as well, and logged where they are handled. Who wants them can name it.
+    let filter: EnvFilter = format!("kube_client::client::builder=off,{}", log.filter).parse()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
