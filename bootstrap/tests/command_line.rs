@@ -49,6 +49,11 @@ fn wrong_use_is_explained() {
         (vec!["worker"], vec![database], "CODEX_K8S_GITHUB_TOKEN"),
         (vec!["worker", "--concurrency", "0"], vec![], "1..=10000"),
         (vec!["migrate"], vec![], "CODEX_K8S_DATABASE_URL"),
+        (
+            vec!["migrate"],
+            vec![database, ("CODEX_K8S_QUEUE_WAKE", "sometimes")],
+            "notify, or poll",
+        ),
         (vec!["queue", "counts"], vec![], "CODEX_K8S_DATABASE_URL"),
         (
             vec!["queue", "retry", "--state", "died"],

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on ends")]
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use domain::Secret;
 use postgres::{Options, Store};
@@ -167,4 +168,40 @@ async fn schedules_are_paused_and_run_from_the_command_line() {
         audited.contains("trigger") && audited.contains("remove"),
         "{audited}"
     );
+}
+
+/// The worker that runs until it is killed, and the first line of its log that has the text.
+fn says(url: &str, variables: &[(&str, &str)], text: &str) -> String {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_codex-k8s"))
+        .arg("worker")
+        .envs([
+            ("CODEX_K8S_DATABASE_URL", url),
+            ("CODEX_K8S_METRICS_LISTEN", "127.0.0.1:0"),
+            ("CODEX_K8S_GITHUB_TOKEN", "nobody"),
+            ("CODEX_K8S_GITHUB_API_URL", "http://127.0.0.1:1"),
+            ("CODEX_K8S_GITHUB_LOGIN", "nobody"),
+            ("CODEX_K8S_KUBERNETES_URL", "http://127.0.0.1:1"),
+            ("CODEX_K8S_KUBERNETES_TOKEN", "nobody"),
+            ("CODEX_K8S_AGENT_IMAGE", "none"),
+        ])
+        .envs(variables.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(worker.stderr.take().unwrap());
+    let line = log.lines().map_while(Result::ok).find(|line| line.contains(text));
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    line.unwrap_or_else(|| panic!("it never said `{text}`"))
+}
+
+#[tokio::test]
+async fn a_worker_is_told_to_poll_and_says_so_at_its_start() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    said(url, &["migrate"]);
+    let polls = says(url, &[("CODEX_K8S_QUEUE_WAKE", "poll")], "worker started");
+    assert!(polls.contains("poll only"), "{polls}");
+    let listens = says(url, &[], "worker started");
+    assert!(listens.contains("notify"), "{listens}");
 }

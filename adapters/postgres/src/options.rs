@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::Secret;
+use queue::Wake;
 
 use crate::Keyring;
 
@@ -21,10 +22,13 @@ pub struct Options {
     pub application_name: String,
     /// What secrets are sealed with. Without it, what needs one is refused.
     pub keyring: Option<Arc<Keyring>>,
+    /// How the queue's workers learn of new jobs. [`Wake::Poll`] is for a pooler in transaction mode: nothing is then
+    /// set at a connection's start, neither the statement's timeout nor the plans.
+    pub wake: Wake,
 }
 
 impl Options {
-    /// 20 connections, 5 s for a connection, 30 s for a statement, no keyring.
+    /// 20 connections, 5 s for a connection, 30 s for a statement, no keyring, no pooler in transaction mode.
     pub fn new(url: Secret<String>) -> Self {
         Self {
             url,
@@ -33,6 +37,7 @@ impl Options {
             statement_timeout_ms: 30_000,
             application_name: "codex-k8s".to_owned(),
             keyring: None,
+            wake: Wake::Notify,
         }
     }
 }

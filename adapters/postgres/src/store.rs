@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::port::PortError;
-use queue::Queue;
+use queue::{Queue, Wake};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 use tokio::sync::OnceCell;
@@ -45,11 +45,21 @@ impl Store {
                 .to_owned(),
         })?;
         let base = base.application_name(&options.application_name);
-        let timed = base.clone().options([
-            ("statement_timeout", options.statement_timeout_ms.to_string()),
-            // Planning costs more than any of our statements can win by a plan of its own.
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ]);
+        let (base, timed) = match options.wake {
+            Wake::Notify => {
+                let timed = base.clone().options([
+                    ("statement_timeout", options.statement_timeout_ms.to_string()),
+                    // Planning costs more than any of our statements can win by a plan of its own.
+                    ("plan_cache_mode", "force_generic_plan".to_owned()),
+                ]);
+                (base, timed)
+            }
+            // A pooler in transaction mode refuses a connection that wants settings of its own.
+            Wake::Poll => {
+                let base = base.extra_float_digits(None);
+                (base.clone(), base)
+            }
+        };
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(Duration::from_millis(options.acquire_timeout_ms))
@@ -65,7 +75,7 @@ impl Store {
             .map_err(db)?;
         let intake = Intake::new(pool.clone());
         Ok(Self {
-            queue: Queue::new(pool.clone()),
+            queue: Queue::with_wake(pool.clone(), options.wake),
             pool,
             connect_options: base,
             intake,

@@ -155,8 +155,8 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// For the line that a worker starts with.
-    fn describe(self) -> &'static str {
+    /// For the line that a process starts with.
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Notify => "notify, and poll beneath it",
             Self::Poll => "poll only: it was chosen for a pooler in transaction mode",

@@ -9,6 +9,7 @@ use domain::Secret;
 use domain::access::Email;
 use github::IdentitySettings;
 use postgres::Keyring;
+use queue::Wake;
 use url::{Host, Url};
 
 use super::environment::{Environment, wrong};
@@ -42,6 +43,8 @@ pub(crate) struct Database {
     pub(crate) max_connections: u32,
     /// What secrets in it are sealed with; where none is configured, what needs one is refused.
     pub(crate) keyring: Option<Arc<Keyring>>,
+    /// How the queue's workers learn of new jobs.
+    pub(crate) wake: Wake,
 }
 
 impl Database {
@@ -56,6 +59,11 @@ impl Database {
             url: Secret::new(url),
             max_connections,
             keyring: None,
+            wake: match env.text(&v::QUEUE_WAKE)?.as_deref() {
+                None | Some("notify") => Wake::Notify,
+                Some("poll") => Wake::Poll,
+                Some(other) => return Err(wrong(&v::QUEUE_WAKE, other)),
+            },
         })
     }
 }

@@ -68,6 +68,8 @@ variables! {
         "jobs of each of its queues that one worker runs at once, 1 to 10000";
     GRACE_PERIOD: "GRACE_PERIOD", "gateway worker", "20",
         "seconds that work in flight gets to finish after SIGTERM, 0 to 3600";
+    QUEUE_WAKE: "QUEUE_WAKE", "gateway worker migrate queue", "notify",
+        "notify, or poll where a pooler in transaction mode stands before the database";
     QUEUE_KEEP_DAYS: "QUEUE_KEEP_DAYS", "worker", "as set in the database, at first 30",
         "days that the queues of this worker keep finished jobs, from the next on, 1 to 3650";
     PAYLOAD_RETENTION: "PAYLOAD_RETENTION", "worker", "30",

@@ -20,6 +20,7 @@ pub(crate) async fn connect(database: &Database, name: &str, shutdown: &Cancella
         max_connections: database.max_connections,
         application_name: name.to_owned(),
         keyring: database.keyring.clone(),
+        wake: database.wake,
         ..Options::new(database.url.clone())
     };
     let began = Instant::now();
@@ -29,6 +30,12 @@ pub(crate) async fn connect(database: &Database, name: &str, shutdown: &Cancella
             Ok(store) => return Ok(store),
             Err(error @ PortError::Refused { .. }) => {
                 return Err(error).context("check CODEX_K8S_DATABASE_URL");
+            }
+            Err(error) if error.to_string().contains("unsupported startup parameter") => {
+                return Err(error).context(
+                    "a pooler refuses settings at a connection's start: set CODEX_K8S_QUEUE_WAKE=poll if it is in \
+                     transaction mode, else have it ignore them (PgBouncer's ignore_startup_parameters)",
+                );
             }
             Err(error) => error,
         };

@@ -44,7 +44,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
         prometheus.clone(),
         shutdown.clone(),
     )?;
-    tracing::info!(listen = %listener.local_addr()?, "the gateway serves");
+    tracing::info!(listen = %listener.local_addr()?, wake = config.database.wake.describe(), "the gateway serves");
     tokio::spawn(health::upkeep(prometheus, shutdown));
     let served = gateway.serve(listener).await;
     store.close().await;
