@@ -98,6 +98,8 @@ pub trait UserDesk: Send + Sync {
 pub trait MemberDesk: Send + Sync {
     /// The project of this slug.
     async fn project(&self, slug: &str) -> Result<Option<ProjectId>, PortError>;
+    /// The person with this address.
+    async fn person(&self, email: &Email) -> Result<Option<UserId>, PortError>;
     /// Its members, by address.
     async fn list(&self, project: ProjectId) -> Result<Vec<Member>, PortError>;
     /// Makes this person a member with this role.

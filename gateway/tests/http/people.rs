@@ -167,9 +167,20 @@ async fn project_admins_keep_their_members() {
             .len(),
         1
     );
+    let by_address = ask(
+        Method::PUT,
+        "projects/demo/members/Ann@example.com".into(),
+        role("read"),
+    )
+    .await;
+    assert_eq!(by_address.json()["user_id"], ann.0);
     let elsewhere = ask(Method::PUT, format!("projects/other/members/{ann}"), role("read")).await;
     assert_eq!(elsewhere.code(403), "forbidden");
-    for path in ["projects/demo/members/999", "projects/nowhere/members/1"] {
+    for path in [
+        "projects/demo/members/999",
+        "projects/demo/members/eve@example.com",
+        "projects/nowhere/members/1",
+    ] {
         assert_eq!(
             ask(Method::PUT, path.into(), role("read")).await.code(404),
             "not_found"

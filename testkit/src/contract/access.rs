@@ -276,6 +276,14 @@ pub async fn principals(
         "the project isn't found by its slug"
     );
     ensure!(
+        members.person(&ann).await? == Some(user),
+        "a person isn't found by their address"
+    );
+    ensure!(
+        members.person(&fresh_email()).await?.is_none(),
+        "nobody was found"
+    );
+    ensure!(
         members.project("no-such").await?.is_none(),
         "an unknown project was found"
     );

@@ -1,7 +1,7 @@
 //! Members of projects.
 
 use async_trait::async_trait;
-use domain::access::{Change, Member, ProjectRole};
+use domain::access::{Change, Email, Member, ProjectRole};
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, UserId};
 use domain::port::PortError;
@@ -55,6 +55,17 @@ impl MemberDesk for Store {
             .await
             .map_err(db)?;
         Ok(id.map(ProjectId))
+    }
+
+    async fn person(&self, email: &Email) -> Result<Option<UserId>, PortError> {
+        let id = sqlx::query_scalar!(
+            "select id from platform.user_account where email = $1",
+            email.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(db)?;
+        Ok(id.map(UserId))
     }
 
     async fn list(&self, project: ProjectId) -> Result<Vec<Member>, PortError> {

@@ -1,11 +1,12 @@
 //! Members of a project: list, make, unmake.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::access::{Change, Right};
+use domain::access::{Change, Email, InvalidEmail, Right};
 use domain::id::{ProjectId, UserId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -81,7 +82,7 @@ pub(crate) struct MemberWish {
     extensions(("x-right" = json!("project_admin"))),
     params(
         ("slug" = String, Path, description = "The project"),
-        ("id" = i64, Path, description = "The person"),
+        ("id" = String, Path, description = "The person: the number, or the e-mail address by which they were invited"),
     ),
     request_body = MemberWish,
     responses(
@@ -91,11 +92,12 @@ pub(crate) struct MemberWish {
 pub(crate) async fn set(
     State(app): State<Arc<App>>,
     who: Who,
-    Ids(slug, user): Ids<String, UserId>,
+    Ids(slug, person): Ids<String, Person>,
     _: NoParams,
     Body(wish): Body<MemberWish>,
 ) -> Result<Json<Member>, ApiError> {
     let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
+    let user = person.find(&app).await?;
     let members = &app.ports.access.members;
     match members.set(project, user, wish.role.into(), &who.actor()).await? {
         Change::Done(member) => Ok(Json(member.into())),
@@ -113,7 +115,7 @@ pub(crate) async fn set(
     extensions(("x-right" = json!("project_admin"))),
     params(
         ("slug" = String, Path, description = "The project"),
-        ("id" = i64, Path, description = "The person"),
+        ("id" = String, Path, description = "The person: the number, or the e-mail address by which they were invited"),
     ),
     responses(
         (status = 204, description = "They are no member"),
@@ -122,10 +124,11 @@ pub(crate) async fn set(
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     who: Who,
-    Ids(slug, user): Ids<String, UserId>,
+    Ids(slug, person): Ids<String, Person>,
     _: NoParams,
 ) -> Result<StatusCode, ApiError> {
     let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
+    let user = person.find(&app).await?;
     match app
         .ports
         .access
@@ -135,6 +138,39 @@ pub(crate) async fn remove(
     {
         Change::Done(()) => Ok(StatusCode::NO_CONTENT),
         Change::NotFound | Change::OwnerStays => Err(unknown(user)),
+    }
+}
+
+/// Whom a path names.
+pub(crate) enum Person {
+    Number(UserId),
+    Address(Email),
+}
+
+impl FromStr for Person {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            text.parse()
+                .map(Self::Address)
+                .map_err(|error: InvalidEmail| error.to_string())
+        } else {
+            text.parse()
+                .map(Self::Number)
+                .map_err(|_| "a person is named by a number or an e-mail address".to_owned())
+        }
+    }
+}
+
+impl Person {
+    /// Who that is, if they were invited.
+    async fn find(self, app: &App) -> Result<UserId, ApiError> {
+        match self {
+            Self::Number(id) => Ok(id),
+            Self::Address(email) => app.ports.access.members.person(&email).await?.ok_or_else(|| {
+                catalogue::NOT_FOUND.with("nobody was invited by that address: a platform admin can do that")
+            }),
+        }
     }
 }
 

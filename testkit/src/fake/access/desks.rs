@@ -113,6 +113,12 @@ impl MemberDesk for FakeAccess {
         Ok(self.lock().projects.get(slug).copied())
     }
 
+    async fn person(&self, email: &Email) -> Result<Option<UserId>, PortError> {
+        let state = self.lock();
+        let found = state.users.values().find(|user| user.email == *email);
+        Ok(found.map(|user| user.id))
+    }
+
     async fn list(&self, project: ProjectId) -> Result<Vec<Member>, PortError> {
         let state = self.lock();
         let of_project = state
