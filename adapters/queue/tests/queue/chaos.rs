@@ -176,12 +176,11 @@ async fn assert_exactly_once(stage: &Stage, jobs: i64) {
 
 /// For handlers. A worker that is paused between an effect and its commit holds the job's row: without the timeout, for
 /// as long as the pause lasts.
-async fn worker_pool(server: PgConnectOptions) -> PgPool {
+async fn worker_pool(server: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(12)
         .connect_with(server.options([("idle_in_transaction_session_timeout", "1s")]))
         .await
-        .unwrap()
 }
 
 /// Not a test but the process that the test below kills.
@@ -196,16 +195,19 @@ fn worker_process() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
-        let pool = worker_pool(url.parse().unwrap()).await;
-        // No two of them have one name.
-        let worker = format!("process {} {}", std::process::id(), rand::random::<u32>());
-        let options = short_lease(&worker);
-        let registry =
-            std::env::var_os(CENSUS).map_or_else(registry, |socket| limits::registry(socket.into()));
-        let worker = Worker::new(Queue::new(pool.clone()), registry, Hand { pool, worker }, options);
-        worker.run(CancellationToken::new()).await.unwrap();
-    });
+    // Where the database is away just now it can't register, and is started again, as by any supervisor.
+    runtime.block_on(async { while serve(&url).await.is_err() {} });
+}
+
+async fn serve(url: &str) -> Result<(), queue::Error> {
+    let pool = worker_pool(url.parse()?).await?;
+    // No two of them have one name.
+    let worker = format!("process {} {}", std::process::id(), rand::random::<u32>());
+    let options = short_lease(&worker);
+    let registry = std::env::var_os(CENSUS).map_or_else(registry, |socket| limits::registry(socket.into()));
+    let hand = hand(&pool, &worker);
+    let worker = Worker::new(Queue::new(pool), registry, hand, options);
+    worker.run(CancellationToken::new()).await
 }
 
 fn spawn_worker(url: &str) -> Child {
