@@ -87,7 +87,9 @@ impl Acker {
                 Err(error) => {
                     metrics::counter!("codex_k8s_queue_errors_total", "task" => "acker").increment(1);
                     tracing::warn!(jobs = group.len(), %error, "acknowledging failed, trying again");
-                    group.iter_mut().for_each(|ack| ack.unsure = true);
+                    for ack in group.iter_mut() {
+                        ack.unsure = true;
+                    }
                     session.pause()
                 }
             };

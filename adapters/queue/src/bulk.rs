@@ -4,29 +4,36 @@
 use sqlx::PgConnection;
 
 use crate::enqueue::{millis, timeout_ms};
+use crate::job::MAX_ATTEMPTS;
 use crate::{Error, NewJob};
 
-/// Jobs of so many bytes in all go by COPY. Below, its few small messages could each wait for the server's delayed
-/// acknowledgement of the one before, 40 ms: sqlx 0.9.0 leaves Nagle's algorithm on.
-const BY_COPY: usize = 128 * 1024;
-/// What a job's columns take beside its arguments, about.
-const ROW: usize = 100;
+/// Jobs that take so many bytes go by COPY. A COPY of fewer would wait 40 ms for its data's acknowledgement before its
+/// end is sent, because sqlx 0.9.0 leaves Nagle's algorithm on.
+const BY_COPY: usize = 56 * 1024;
+/// Data beyond one segment is acknowledged at once, and the largest there is are the loopback's.
+const SEGMENT: usize = 65_536;
+/// What a row takes beside its arguments, at least.
+const ROW: usize = 57;
 
-/// One element an array for each job, tags as JSON.
+/// One element an array for each job, tags as JSON. The arrays are taken apart in step in the list of what is selected,
+/// which keeps no copy of them as `from unnest(...)` does; and the identifiers come back as one row.
 const INSERT: &str = "
-insert into queue.job
-    (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags, seq, run_at, args,
-     tenant, key, lane)
-select queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent,
-    case when tags is not null then array(select jsonb_array_elements_text(tags::jsonb)) end,
-    case when delay_ms = 0 then nextval('queue.job_seq') end,
-    case when delay_ms > 0 then clock_timestamp() + delay_ms * interval '1 millisecond' end, args::jsonb,
-    tenant, key, case when tenant is not null then queue.lane(tenant, key) end
-from unnest($1::smallint[], $2::integer[], $3::smallint[], $4::integer[], $5::integer[], $6::text[], $7::text[],
-    $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[])
-    as new (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags, delay_ms, args,
-        tenant, key)
-returning id";
+with inserted as (
+    insert into queue.job
+        (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags, seq, run_at, args,
+         tenant, key, lane)
+    select queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent,
+        case when tags is not null then array(select jsonb_array_elements_text(tags::jsonb)) end,
+        case when delay_ms = 0 then nextval('queue.job_seq') end,
+        case when delay_ms > 0 then clock_timestamp() + delay_ms * interval '1 millisecond' end, args::jsonb,
+        tenant, key, case when tenant is not null then queue.lane(tenant, key) end
+    from (select unnest($1::smallint[]) as queue_id, unnest($2::integer[]) as kind_id,
+        unnest($3::smallint[]) as priority, unnest($4::integer[]) as max_attempts,
+        unnest($5::integer[]) as timeout_ms, unnest($6::text[]) as correlation_id,
+        unnest($7::text[]) as traceparent, unnest($8::text[]) as tags, unnest($9::bigint[]) as delay_ms,
+        unnest($10::text[]) as args, unnest($11::text[]) as tenant, unnest($12::text[]) as key) as new
+    returning id)
+select coalesce(array_agg(id), '{}') from inserted";
 
 /// `$1` identifiers and `$2` places in line, and the database's time in microseconds since 2000.
 const DRAW: &str = "
@@ -38,14 +45,75 @@ const LANES: &str = "
 select queue.lane(tenant, key)
 from unnest($1::text[], $2::text[]) with ordinality as new (tenant, key, place) order by place";
 
-const COPY: &str = "
-copy queue.job (id, seq, created_at, run_at, queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id,
-    traceparent, tags, tenant, key, lane, args)
-from stdin with (format binary)";
-const COLUMNS: i16 = 16;
+/// A column that only some jobs need: left out where none of them does, it costs nothing.
+struct Column {
+    name: &'static str,
+    is_used: fn(&NewJob) -> bool,
+    write: fn(&mut Rows, &NewJob, Drawn),
+}
 
-/// What every binary COPY begins with: signature, flags, no extension.
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// The table's defaults are those of [`NewJob`]; none of them is volatile, which would end COPY's batching.
+const COLUMNS: [Column; 10] = [
+    Column {
+        name: "run_at",
+        is_used: |job| !is_ready(job),
+        write: |rows, job, drawn| {
+            let run_at = (!is_ready(job)).then(|| drawn.now_us + millis(job.delay) * 1_000);
+            rows.field(run_at.map(i64::to_be_bytes).as_ref());
+        },
+    },
+    Column {
+        name: "priority",
+        is_used: |job| job.priority != 0,
+        write: |rows, job, _| rows.field(Some(&job.priority.to_be_bytes())),
+    },
+    Column {
+        name: "max_attempts",
+        is_used: |job| job.max_attempts != MAX_ATTEMPTS,
+        write: |rows, job, _| rows.field(Some(&job.max_attempts.to_be_bytes())),
+    },
+    Column {
+        name: "timeout_ms",
+        is_used: |job| job.timeout.is_some(),
+        write: |rows, job, _| rows.field(timeout_ms(job).map(i32::to_be_bytes).as_ref()),
+    },
+    Column {
+        name: "correlation_id",
+        is_used: |job| job.correlation_id.is_some(),
+        write: |rows, job, _| rows.text(job.correlation_id.as_deref()),
+    },
+    Column {
+        name: "traceparent",
+        is_used: |job| job.traceparent.is_some(),
+        write: |rows, job, _| rows.text(job.traceparent.as_deref()),
+    },
+    Column {
+        name: "tags",
+        is_used: |job| !job.tags.is_empty(),
+        write: |rows, job, _| rows.texts(&job.tags),
+    },
+    Column {
+        name: "tenant",
+        is_used: NewJob::is_in_lane,
+        write: |rows, job, _| rows.text(job.tenant.as_deref()),
+    },
+    Column {
+        name: "key",
+        is_used: |job| job.key.is_some(),
+        write: |rows, job, _| rows.text(job.key.as_deref()),
+    },
+    Column {
+        name: "lane",
+        is_used: NewJob::is_in_lane,
+        write: |rows, _, drawn| rows.field(drawn.lane.map(i64::to_be_bytes).as_ref()),
+    },
+];
+/// Those that every job has.
+const FIXED: [&str; 6] = ["id", "seq", "created_at", "queue_id", "kind_id", "args"];
+
+/// What every binary COPY begins with: signature and flags. The length of an extension follows, and the extension,
+/// which the server skips.
+const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0";
 const END: i16 = -1;
 /// The type `text`, as arrays name it.
 const TEXT_OID: u32 = 25;
@@ -63,10 +131,12 @@ pub(crate) struct Numbered {
 
 /// Whether these jobs go by one statement, which needs no transaction of its own.
 pub(crate) fn is_one_statement(jobs: &[Numbered]) -> bool {
-    jobs.iter()
-        .map(|numbered| numbered.args.len() + ROW)
-        .sum::<usize>()
-        < BY_COPY
+    size(jobs) < BY_COPY
+}
+
+/// The bytes of these jobs as COPY's data, at least.
+fn size(jobs: &[Numbered]) -> usize {
+    jobs.iter().map(|numbered| numbered.args.len() + ROW).sum()
 }
 
 /// Inserts the jobs, none of which has a unique key, and returns their identifiers in order.
@@ -90,7 +160,10 @@ async fn insert_few(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> 
         let tags = (!job.tags.is_empty()).then(|| serde_json::to_string(&job.tags));
         tags.transpose()
     });
-    let tags = tags.into_iter().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+    let tags = tags
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| invalid(&error))?;
     let inserted = sqlx::query_scalar(INSERT)
         .persistent(named)
         .bind(each(jobs, |numbered| numbered.queue_id))
@@ -105,10 +178,10 @@ async fn insert_few(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> 
         .bind(each(jobs, |numbered| numbered.args.as_str()))
         .bind(each(jobs, |numbered| numbered.job.tenant.as_deref()))
         .bind(each(jobs, |numbered| numbered.job.key.as_deref()));
-    Ok(inserted.fetch_all(conn).await?)
+    Ok(inserted.fetch_one(conn).await?)
 }
 
-pub(crate) fn invalid(error: serde_json::Error) -> Error {
+pub(crate) fn invalid(error: &serde_json::Error) -> Error {
     Error::Invalid(format!("the job's arguments are no JSON: {error}"))
 }
 
@@ -130,8 +203,20 @@ async fn copy(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Result
         .fetch_one(&mut *conn)
         .await?;
     let (mut seqs, mut lanes) = (seqs.into_iter(), lanes(conn, jobs, named).await?.into_iter());
-    let mut rows = Rows(HEAD.to_vec());
-    let mut copy = conn.copy_in_raw(COPY).await?;
+    let used = COLUMNS
+        .into_iter()
+        .filter(|column| jobs.iter().any(|numbered| (column.is_used)(&numbered.job)));
+    let columns: Vec<Column> = used.collect();
+    let list: Vec<&str> = FIXED
+        .into_iter()
+        .chain(columns.iter().map(|column| column.name))
+        .collect();
+    let statement = format!(
+        "copy queue.job ({}) from stdin with (format binary)",
+        list.join(", ")
+    );
+    let mut rows = Rows::new((SEGMENT + 1).saturating_sub(size(jobs)));
+    let mut copy = conn.copy_in_raw(&statement).await?;
     for (numbered, &id) in jobs.iter().zip(&ids) {
         let drawn = Drawn {
             id,
@@ -139,7 +224,7 @@ async fn copy(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Result
             lane: numbered.job.is_in_lane().then(|| lanes.next()).flatten(),
             now_us,
         };
-        rows.push(numbered, drawn);
+        rows.push(numbered, drawn, &columns);
         if rows.0.len() >= CHUNK {
             copy.send(rows.0.as_slice()).await?;
             rows.0.clear();
@@ -157,8 +242,10 @@ fn is_ready(job: &NewJob) -> bool {
 
 /// The lanes of those jobs that have a tenant.
 async fn lanes(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Result<Vec<i64>, Error> {
-    let laned = jobs.iter().filter(|numbered| numbered.job.is_in_lane());
-    let (tenants, keys): (Vec<_>, Vec<_>) = laned.map(|Numbered { job, .. }| (&job.tenant, &job.key)).unzip();
+    let with_tenant = jobs.iter().filter(|numbered| numbered.job.is_in_lane());
+    let (tenants, keys): (Vec<_>, Vec<_>) = with_tenant
+        .map(|Numbered { job, .. }| (&job.tenant, &job.key))
+        .unzip();
     if tenants.is_empty() {
         return Ok(Vec::new());
     }
@@ -173,46 +260,35 @@ async fn lanes(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Resul
 struct Rows(Vec<u8>);
 
 impl Rows {
-    fn push(&mut self, numbered: &Numbered, drawn: Drawn) {
-        let Numbered {
-            queue_id,
-            kind_id,
-            args,
-            job,
-        } = numbered;
-        let Drawn {
-            id,
-            seq,
-            lane,
-            now_us,
-        } = drawn;
-        let delay_us = millis(job.delay) * 1_000;
-        self.0.extend_from_slice(&COLUMNS.to_be_bytes());
-        self.field(Some(&id.to_be_bytes()));
-        self.field(seq.map(i64::to_be_bytes).as_ref());
+    /// No rows yet, after a header with an extension of so many bytes.
+    fn new(extension: usize) -> Self {
+        let mut rows = Self(HEAD.to_vec());
+        rows.length(extension);
+        rows.0.resize(rows.0.len() + extension, 0);
+        rows
+    }
+
+    fn push(&mut self, numbered: &Numbered, drawn: Drawn, columns: &[Column]) {
+        let count = i16::try_from(FIXED.len() + columns.len()).unwrap_or(i16::MAX);
+        self.0.extend_from_slice(&count.to_be_bytes());
+        self.field(Some(&drawn.id.to_be_bytes()));
+        self.field(drawn.seq.map(i64::to_be_bytes).as_ref());
         // Given, because a default of its own for each row would end the batching.
-        self.field(Some(&now_us.to_be_bytes()));
-        self.field((delay_us > 0).then(|| (now_us + delay_us).to_be_bytes()).as_ref());
-        self.field(Some(&queue_id.to_be_bytes()));
-        self.field(Some(&kind_id.to_be_bytes()));
-        self.field(Some(&job.priority.to_be_bytes()));
-        self.field(Some(&job.max_attempts.to_be_bytes()));
-        self.field(timeout_ms(job).map(i32::to_be_bytes).as_ref());
-        self.text(job.correlation_id.as_ref());
-        self.text(job.traceparent.as_ref());
-        self.texts(&job.tags);
-        self.text(job.tenant.as_ref());
-        self.text(job.key.as_ref());
-        self.field(lane.map(i64::to_be_bytes).as_ref());
-        self.jsonb(args);
+        self.field(Some(&drawn.now_us.to_be_bytes()));
+        self.field(Some(&numbered.queue_id.to_be_bytes()));
+        self.field(Some(&numbered.kind_id.to_be_bytes()));
+        self.jsonb(&numbered.args);
+        for column in columns {
+            (column.write)(self, &numbered.job, drawn);
+        }
     }
 
     fn field<const N: usize>(&mut self, value: Option<&[u8; N]>) {
         self.bytes(value.map(|value| &value[..]));
     }
 
-    fn text(&mut self, value: Option<&String>) {
-        self.bytes(value.map(String::as_bytes));
+    fn text(&mut self, value: Option<&str>) {
+        self.bytes(value.map(str::as_bytes));
     }
 
     fn bytes(&mut self, value: Option<&[u8]>) {

@@ -166,8 +166,13 @@ impl Queue {
     pub async fn enqueue_many(
         &self,
         conn: &mut PgConnection,
-        jobs: Vec<NewJob>,
+        mut jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>, Error> {
+        if jobs.len() == 1
+            && let Some(job) = jobs.pop()
+        {
+            return Ok(vec![self.enqueue(conn, job).await?]);
+        }
         let mut answers = vec![None; jobs.len()];
         let (mut single, mut places, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         for (place, job) in jobs.into_iter().enumerate() {
@@ -224,7 +229,7 @@ impl Queue {
         Ok(Numbered {
             queue_id,
             kind_id,
-            args: serde_json::to_string(&job.args).map_err(bulk::invalid)?,
+            args: serde_json::to_string(&job.args).map_err(|error| bulk::invalid(&error))?,
             job,
         })
     }

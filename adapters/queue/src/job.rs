@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::Error;
 
+/// How many attempts a job has unless it says otherwise; the table's default too.
+pub(crate) const MAX_ATTEMPTS: i32 = 20;
+
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -74,7 +77,7 @@ impl NewJob {
             args,
             priority: 0,
             delay: Duration::ZERO,
-            max_attempts: 20,
+            max_attempts: MAX_ATTEMPTS,
             timeout: None,
             unique: None,
             correlation_id: None,

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::{Enqueued, Error, NewJob, Queue};
@@ -57,29 +59,42 @@ impl Queue {
                     return answer.unwrap_or_else(|_| Err(Error::Invalid("the program ended before the commit".into())));
                 }
                 turn = Arc::clone(&outbox.turn).lock_owned() => {
-                    let sent = outbox.take();
-                    if !sent.is_empty() {
-                        // On a task of its own: a caller that goes away takes nobody else's job with it.
-                        tokio::spawn(self.clone().commit(sent, turn));
-                    }
+                    // On a task of its own: a caller that goes away takes nobody else's job with it.
+                    tokio::spawn(self.clone().commit_all(turn));
                 }
             }
         }
     }
 
-    async fn commit(self, sent: Vec<Sent>, turn: OwnedMutexGuard<()>) {
+    /// Commits what waits until nothing does.
+    async fn commit_all(self, turn: OwnedMutexGuard<()>) {
+        let mut conn = None;
+        loop {
+            let sent = self.inner.outbox.take();
+            if sent.is_empty() {
+                break;
+            }
+            self.commit(&mut conn, sent).await;
+            // Those who were answered just now, and send again at once, are to be in the next commit.
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+    }
+
+    async fn commit(&self, conn: &mut Option<PoolConnection<Postgres>>, sent: Vec<Sent>) {
         let (jobs, answers): (Vec<_>, Vec<_>) = sent.into_iter().map(|sent| (sent.job, sent.answer)).unzip();
-        match self.enqueue_together(jobs.clone()).await {
+        // Whether an answer is still waited for doesn't matter to any of these.
+        match self.enqueue_together(conn, jobs.clone()).await {
             Ok(enqueued) => {
                 for (answer, enqueued) in answers.into_iter().zip(enqueued) {
-                    // One that no longer waits needs no answer.
                     let _ = answer.send(Ok(enqueued));
                 }
             }
             // The server refused, so nothing was committed: who is to blame shows when each goes by itself.
             Err(Error::Database(sqlx::Error::Database(_))) if jobs.len() > 1 => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
-                    let _ = answer.send(self.enqueue_alone(job).await);
+                    let alone = self.enqueue_together(conn, vec![job]).await;
+                    let _ = answer.send(alone.map(|enqueued| enqueued[0]));
                 }
             }
             Err(error) => {
@@ -89,21 +104,20 @@ impl Queue {
                 }
             }
         }
-        // Those who were answered just now, and send again at once, are to be in the next commit.
-        tokio::task::yield_now().await;
-        drop(turn);
     }
 
-    async fn enqueue_together(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, Error> {
-        if let [job] = jobs.as_slice() {
-            return Ok(vec![self.enqueue_alone(job.clone()).await?]);
-        }
-        let mut conn = self.pool().acquire().await?;
-        self.enqueue_many(&mut conn, jobs).await
-    }
-
-    async fn enqueue_alone(&self, job: NewJob) -> Result<Enqueued, Error> {
-        let mut conn = self.pool().acquire().await?;
-        self.enqueue(&mut conn, job).await
+    /// On `conn`, which is kept while it works.
+    async fn enqueue_together(
+        &self,
+        conn: &mut Option<PoolConnection<Postgres>>,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, Error> {
+        let mut working = match conn.take() {
+            Some(working) => working,
+            None => self.pool().acquire().await?,
+        };
+        let enqueued = self.enqueue_many(&mut working, jobs).await?;
+        *conn = Some(working);
+        Ok(enqueued)
     }
 }

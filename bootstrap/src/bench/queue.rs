@@ -151,9 +151,12 @@ impl Bench<'_> {
 
     /// Drains what is ready with the worker processes that were asked for.
     async fn drain(&self, jobs: u64) -> Result<f64> {
-        let Arguments {
-            workers, concurrency, ..
-        } = *self.arguments;
+        self.drain_by(self.arguments.concurrency, jobs).await
+    }
+
+    /// As `drain`, each worker running so many jobs at once.
+    async fn drain_by(&self, concurrency: u32, jobs: u64) -> Result<f64> {
+        let workers = self.arguments.workers;
         let workers = Workers::start(self.database, &self.queue, workers, concurrency).await?;
         let rate = bench::drain(&self.queue, jobs).await?;
         workers.stop().await?;
@@ -194,7 +197,7 @@ impl Bench<'_> {
         let floor = floor::measure(queue.pool(), jobs, clients, half).await?;
         // Each drain begins with what it measures: the singly enqueued ones go first, unmeasured.
         let (sent, enqueue_single) = bench::enqueue_single(queue, clients, half).await?;
-        let (also_sent, send) = bench::send(queue, clients, half).await?;
+        let (also_sent, sharing) = bench::send(queue, clients, half).await?;
         self.drain(sent + also_sent).await?;
         let before = Meters::read(queue).await?;
         let enqueue_bulk = bench::enqueue_bulk(queue, jobs).await?;
@@ -208,7 +211,7 @@ impl Bench<'_> {
         };
         let ours = Measured {
             enqueue_single,
-            send,
+            send: sharing,
             enqueue_bulk,
             drain,
         };
@@ -259,15 +262,16 @@ impl Bench<'_> {
 
     async fn limits(&self) -> Result<Limited> {
         let jobs = self.arguments.jobs;
-        // Less than the workers could run, so that it is the limit that counts.
-        let slots = u32::from(self.arguments.workers) * self.arguments.concurrency;
-        let max_running = i32::try_from((slots * 3 / 4).max(1))?;
+        // With the limit the workers could run a third more, so that it is the limit that counts; without it they
+        // run as many as the limit allows.
+        let share = (self.arguments.concurrency * 3 / 4).max(1);
+        let max_running = i32::try_from(u32::from(self.arguments.workers) * share)?;
         let max_running_per_key = 2;
         let (mut plain, mut limited) = (Vec::new(), Vec::new());
         let mut seen = Claimed::default();
         for _ in 0..self.arguments.rounds {
             bench::enqueue_bulk(&self.queue, jobs).await?;
-            plain.push(self.drain(jobs).await?);
+            plain.push(self.drain_by(share, jobs).await?);
             bench::limit(&self.queue, max_running, max_running_per_key).await?;
             bench::enqueue_keyed(&self.queue, jobs, bench::KEYS).await?;
             let stop = CancellationToken::new();

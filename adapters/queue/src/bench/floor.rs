@@ -10,6 +10,8 @@ use super::per_second;
 use crate::Error;
 
 const BATCH: u64 = 500;
+/// Rows of one bulk insert, the queue's too.
+pub(super) const BULK: u64 = 5_000;
 
 const TABLES: [&str; 4] = [
     "drop schema if exists queue_bench_floor cascade",
@@ -32,7 +34,7 @@ insert into queue_bench_floor.job (seq, args) values (nextval('queue_bench_floor
 
 const INSERT_BULK: &str = "
 insert into queue_bench_floor.job (seq, args)
-select nextval('queue_bench_floor.seq'), '{\"at\":0}' from generate_series(1, 1000)";
+select nextval('queue_bench_floor.seq'), '{\"at\":0}' from generate_series(1, $1)";
 
 const CLAIM: &str = "
 with next as materialized (
@@ -49,7 +51,7 @@ insert into queue_bench_floor.done (id, kind, args) select * from gone";
 pub struct Floor {
     /// Single-row inserts from ten clients, per second.
     pub enqueue_single_per_s: f64,
-    /// Rows inserted a thousand at a time, per second.
+    /// Rows inserted five thousand at a time, per second.
     pub enqueue_bulk_per_s: f64,
     /// Rows claimed and archived by two sessions, per second.
     pub drain_per_s: f64,
@@ -71,16 +73,19 @@ pub async fn measure(
         .await?;
     let start = Instant::now();
     let mut conn = pool.acquire().await?;
-    let batches = rows.div_ceil(1_000);
+    let batches = rows.div_ceil(BULK);
     for _ in 0..batches {
-        sqlx::query(INSERT_BULK).execute(&mut *conn).await?;
+        sqlx::query(INSERT_BULK)
+            .bind(BULK as i64)
+            .execute(&mut *conn)
+            .await?;
     }
-    let enqueue_bulk_per_s = per_second(batches * 1_000, start);
+    let enqueue_bulk_per_s = per_second(batches * BULK, start);
     drop(conn);
     sqlx::query("vacuum analyze queue_bench_floor.job")
         .execute(pool)
         .await?;
-    let drain_per_s = drain(pool, batches * 1_000).await?;
+    let drain_per_s = drain(pool, batches * BULK).await?;
     sqlx::query("drop schema queue_bench_floor cascade")
         .execute(pool)
         .await?;

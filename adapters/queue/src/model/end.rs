@@ -41,7 +41,9 @@ impl Case<'_> {
             }
         }
         let mut unsure = acks.clone();
-        unsure.iter_mut().for_each(|ack| ack.unsure = true);
+        for ack in unsure.iter_mut() {
+            ack.unsure = true;
+        }
         for (mut acks, refused) in [(acks, refused), (unsure, refused_again)] {
             let stale = finish::write(self.conn, worker, &mut acks).await.unwrap();
             assert_eq!((stale, acks.len()), (refused, 0), "refused as stale, left over");

@@ -123,6 +123,7 @@ async fn a_sender_that_goes_away_takes_nobody_elses_job_with_it() {
 #[tokio::test]
 async fn a_key_that_is_taken_is_a_verdict_here_too() {
     let stage = Stage::new().await;
+    stage.queue.prepare("test", "test.job").await.unwrap();
     let keyed = |n: i32| job(json!(n)).unique("one", OnConflict::Keep);
     let (a, b, c) = tokio::join!(
         stage.queue.send(keyed(1)),
