@@ -29,8 +29,19 @@ values ($1, $2, $3, $4, $5, $6, $7, $8,
     case when $11 is not null then queue.lane($11, $12) end)
 returning id, case when $9 = 0 and $13 then queue.wake($1) end";
 
+/// As `INSERT`, but `$9` is the time. All that depends on it asks the same clock reading.
+const INSERT_AT: &str = "
+insert into queue.job
+    (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags, seq, run_at, args,
+     tenant, key, lane)
+values ($1, $2, $3, $4, $5, $6, $7, $8,
+    case when $9 <= statement_timestamp() then nextval('queue.job_seq') end,
+    case when $9 > statement_timestamp() then $9 end, $10, $11, $12,
+    case when $11 is not null then queue.lane($11, $12) end)
+returning id, case when $9 <= statement_timestamp() and $13 then queue.wake($1) end";
+
 /// One job with a unique key `$14`; `$15` is 0 for keep, 1 for replace, 2 for hasten, 3 for debounce with at most
-/// `$16` ms. A job that runs just now is never changed under its handler: it is noted to be run once more. One that
+/// `$16` ms; `$17` is the time, where it isn't the delay. A job that runs just now is never changed under its handler: it is noted to be run once more. One that
 /// was put aside with its kind stands in line again, until the next claim meets it.
 const UPSERT: &str = "
 with new as (
@@ -38,8 +49,9 @@ with new as (
         (queue_id, kind_id, priority, max_attempts, timeout_ms, correlation_id, traceparent, tags,
          seq, run_at, args, tenant, key, lane, unique_key)
     values ($1, $2, $3, $4, $5, $6, $7, $8,
-        case when $9 = 0 then nextval('queue.job_seq') end,
-        case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond' end, $10, $11, $12,
+        case when $9 = 0 and coalesce($17 <= statement_timestamp(), true) then nextval('queue.job_seq') end,
+        case when $9 > 0 then clock_timestamp() + $9 * interval '1 millisecond'
+            when $17 > statement_timestamp() then $17 end, $10, $11, $12,
         case when $11 is not null then queue.lane($11, $12) end, $14)
     on conflict (unique_key) where unique_key is not null do update set
         args = case when $15 = 0 or old.claimed_by is not null then old.args else excluded.args end,
@@ -102,11 +114,16 @@ impl Queue {
             self.names().lanes_of(queue_id).await?;
         }
         let wakes = job.delay.is_zero() && self.may_wake(queue_id);
-        let is_plain = job.unique.is_none() && job.delay.is_zero() && !job.is_in_lane() && !wakes;
+        let is_plain = job.unique.is_none()
+            && job.delay.is_zero()
+            && job.run_at.is_none()
+            && !job.is_in_lane()
+            && !wakes;
         let mut unit = self.unit(conn).await?;
         let query = sqlx::query(match job.unique {
             Some(_) => UPSERT,
             None if is_plain => INSERT_READY,
+            None if job.run_at.is_some() => INSERT_AT,
             None => INSERT,
         });
         let mut query = query
@@ -122,12 +139,11 @@ impl Queue {
         if is_plain {
             query = query.bind(job.args).bind(job.key);
         } else {
-            query = query
-                .bind(millis(job.delay))
-                .bind(job.args)
-                .bind(job.tenant)
-                .bind(job.key)
-                .bind(wakes);
+            query = match job.run_at {
+                Some(run_at) if job.unique.is_none() => query.bind(run_at),
+                _ => query.bind(millis(job.delay)),
+            };
+            query = query.bind(job.args).bind(job.tenant).bind(job.key).bind(wakes);
         }
         let Some((key, on_conflict)) = job.unique else {
             let row = query.fetch_one(&mut *unit).await?;
@@ -147,7 +163,7 @@ impl Queue {
             OnConflict::Debounce { max_wait } => millis(max_wait),
             _ => 0,
         };
-        query = query.bind(key).bind(mode).bind(max_wait);
+        query = query.bind(key).bind(mode).bind(max_wait).bind(job.run_at);
         let row = query.fetch_one(&mut *unit).await?;
         unit.end().await?;
         let verdict = match (row.try_get(1)?, on_conflict) {
@@ -161,8 +177,8 @@ impl Queue {
         })
     }
 
-    /// Enqueues many jobs in the caller's transaction: those that have a unique key or wait for others
-    /// singly, all the rest by one statement. The answers stand in the order of the jobs.
+    /// Enqueues many jobs in the caller's transaction: those that have a unique key or a point in time or wait for
+    /// others singly, all the rest by one statement. The answers stand in the order of the jobs.
     pub async fn enqueue_many(
         &self,
         conn: &mut PgConnection,
@@ -176,7 +192,7 @@ impl Queue {
         let mut answers = vec![None; jobs.len()];
         let (mut single, mut places, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         for (place, job) in jobs.into_iter().enumerate() {
-            if job.unique.is_some() || !job.after.is_empty() {
+            if job.unique.is_some() || !job.after.is_empty() || job.run_at.is_some() {
                 single.push((place, job));
             } else {
                 places.push(place);

@@ -14,7 +14,8 @@ use crate::{Enqueued, Error, NewJob, Queue, Verdict};
 /// The most notes taken up at once.
 const NOTES: i64 = 5_000;
 
-/// A job that waits. `$13` the jobs that it waits for, `$14` whether any end will do. Nothing is inserted where one
+/// A job that waits. `$13` the jobs that it waits for, `$14` whether any end will do, `$15` the time where
+/// it isn't the delay `$9`. Nothing is inserted where one
 /// of them is unknown: it is named instead.
 const INSERT: &str = "
 with given as materialized (select distinct id from unnest($13::bigint[]) as given (id)),
@@ -28,7 +29,7 @@ new as (
          lane, waiting, not_before)
     select $1::smallint, $2::integer, $3::smallint, $4::integer, $5::integer, $6::text, $7::text, $8::text[],
         $10::jsonb, $11::text, $12::text, case when $11::text is not null then queue.lane($11::text, $12::text) end, true,
-        case when $9::bigint > 0 then clock_timestamp() + $9::bigint * interval '1 millisecond' end
+        case when $9::bigint > 0 then clock_timestamp() + $9::bigint * interval '1 millisecond' else $15::timestamptz end
     where not exists (select from unknown)
     returning id),
 edges as (
@@ -239,7 +240,8 @@ impl Queue {
             .bind(job.tenant)
             .bind(job.key)
             .bind(on)
-            .bind(any_end);
+            .bind(any_end)
+            .bind(job.run_at);
         let answer: (Option<i64>, Option<i64>) = query.fetch_one(&mut *unit).await?;
         unit.end().await?;
         match answer {

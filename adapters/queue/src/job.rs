@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::Error;
@@ -27,6 +28,7 @@ pub struct NewJob {
     pub(crate) tenant: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) after: Vec<i64>,
+    pub(crate) run_at: Option<DateTime<Utc>>,
 }
 
 /// What to do when an unfinished job has the same unique key.
@@ -86,6 +88,7 @@ impl NewJob {
             tenant: None,
             key: None,
             after: Vec::new(),
+            run_at: None,
         }
     }
 
@@ -95,9 +98,17 @@ impl NewJob {
         self
     }
 
-    /// Not before so much time has passed, by the database's clock.
+    /// Not before so much time has passed, by the database's clock. Takes the place of [`NewJob::run_at`].
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self.run_at = None;
+        self
+    }
+
+    /// Not before this, by the database's clock; one that has passed is now. Takes the place of [`NewJob::delay`].
+    pub fn run_at(mut self, run_at: DateTime<Utc>) -> Self {
+        self.run_at = Some(run_at);
+        self.delay = Duration::ZERO;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 use queue::{NewJob, OnConflict, Queue, Verdict};
 use serde_json::{Value, json};
 
@@ -26,6 +27,9 @@ pub(super) struct New {
     /// Not before so many seconds have passed
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     delay: u64,
+    /// Not before this (RFC 3339); a time that has passed is now
+    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
+    at: Option<DateTime<Utc>>,
     /// Attempts allowed
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     max_attempts: Option<i32>,
@@ -57,6 +61,9 @@ pub(super) async fn run(queue: &Queue, new: New, json: bool) -> Result<()> {
     let mut job = NewJob::new(new.queue, new.kind, new.args)
         .priority(new.priority)
         .delay(Duration::from_secs(new.delay));
+    if let Some(at) = new.at {
+        job = job.run_at(at);
+    }
     if let Some(max_attempts) = new.max_attempts {
         job = job.max_attempts(max_attempts);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue::{Enqueued, Error, NewJob, Outcome, Policy, Queue, Registry, State, Verdict};
+use queue::{Enqueued, Error, NewJob, OnConflict, Outcome, Policy, Queue, Registry, State, Verdict};
 use serde_json::{Value, json};
 use sqlx::types::chrono::{DateTime, Utc};
 
@@ -93,6 +93,56 @@ async fn a_job_enqueued_from_sql_runs_at_once_or_after_its_delay() {
     );
     worker.stop().await;
     stage.assert_empty().await;
+}
+
+/// One, many, under a key and after another job.
+#[tokio::test]
+async fn a_job_for_a_point_in_time_has_exactly_that_time_and_one_that_has_passed_is_now() {
+    let stage = Stage::new().await;
+    let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()")
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap();
+    let hour = chrono::Duration::hours(1);
+    for (at, state, run_at) in [
+        (now + hour, State::Scheduled, Some(now + hour)),
+        (now - hour, State::Ready, None),
+    ] {
+        let new = || job(json!(0)).run_at(at);
+        let mut ids = stage.enqueue_many(vec![new(), new().tenant("acme")]).await;
+        ids.push(stage.enqueue(new()).await);
+        ids.push(stage.enqueue(new().tenant("acme").key("site")).await);
+        let key = format!("{state:?}");
+        ids.push(stage.enqueue(new().unique(key.clone(), OnConflict::Keep)).await);
+        for id in ids {
+            let row = stage.job(id).await;
+            assert_eq!((row.state(), row.run_at), (state, run_at));
+        }
+        let replaced = job(json!(1)).unique(key, OnConflict::Replace).run_at(at + hour);
+        let id = stage.enqueue(replaced).await;
+        let later = (run_at.is_some()).then(|| at + hour);
+        assert_eq!(stage.job(id).await.run_at, later.filter(|later| *later > now));
+    }
+    assert_eq!(
+        stage
+            .number("select count(*) from queue.job where seq is null and run_at is null")
+            .await,
+        0,
+        "each has a time or a place in line"
+    );
+    let first = stage.enqueue(job(json!(0))).await;
+    stage
+        .enqueue(job(json!(0)).after([first]).run_at(now + hour))
+        .await;
+    let not_before: DateTime<Utc> = sqlx::query_scalar("select not_before from queue.job where waiting")
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap();
+    assert_eq!(not_before, now + hour);
+    // The last word counts.
+    let now_all_the_same = job(json!(0)).run_at(now + hour).delay(Duration::ZERO);
+    let id = stage.enqueue(now_all_the_same).await;
+    assert_eq!(stage.job(id).await.state(), State::Ready);
 }
 
 #[tokio::test]
