@@ -55,11 +55,11 @@ impl FromRow<'_, PgRow> for Claimed {
 }
 
 /// Takes what `next` has found, for worker `$1`; a job of a paused kind is put aside instead, so that no later
-/// claim has to step over it. `epoch` makes every lease a new one. Rows are found again by `ctid`, which no
+/// claim has to step over it. `epoch` makes every lease a new one (see [`Claimer::step`]). Rows are found again by `ctid`, which no
 /// index lookup has to serve. What an index holds is changed for jobs put aside only: a claim is a heap-only
 /// update.
 macro_rules! take {
-    ($next:literal, $lane:literal) => {
+    ($next:literal, $step:literal, $lane:literal) => {
         concat!(
             "with next as materialized (",
             $next,
@@ -69,7 +69,9 @@ macro_rules! take {
             update queue.job as job set
                 claimed_by = case when job.kind_id = any (paused.kinds) then null else $1 end,
                 claimed_at = clock_timestamp(),
-                epoch = job.epoch + 1,
+                epoch = job.epoch + ",
+            $step,
+            ",
                 attempt = job.attempt + case when job.kind_id = any (paused.kinds) then 0 else 1 end,
                 seq = case when job.kind_id = any (paused.kinds) then null else job.seq end,
                 run_at = case when job.kind_id = any (paused.kinds) then null else job.run_at end,
@@ -83,7 +85,7 @@ macro_rules! take {
     };
 }
 
-/// From the plain line, range by range (see [`Line`]); `queue.enter` reads it in the same way. The CTE with the
+/// From the plain line, range by range (see [`Line`]); `queue.enter_gate` reads it in the same way. The CTE with the
 /// limit is materialised: a planner that inlined it could lock more than the limit. A paused queue gives nothing.
 const FROM_LINE: &str = take!(
     "select place.ctid
@@ -98,23 +100,32 @@ const FROM_LINE: &str = take!(
         for update skip locked) as place
     where not exists (select from queue.queue where id = $2 and paused_at is not null)
     limit $4",
+    "$9",
     "null::bigint, null::bigint"
 );
 
-/// Places that were chosen in the gate; writes down with them what the worker runs (see `gate.rs`), since all
-/// others wait for the end of this.
+/// Places that were chosen in the gate, as far as nobody has changed or locked them meanwhile; writes down with them
+/// what the worker runs (see `gate.rs`), since all others wait for the end of this.
 const FROM_PLACES: &str = take!(
-    "select place::tid as ctid from unnest($2::text[]) as place),
+    "select job.ctid from queue.job as job
+    where job.ctid = any (array (select place::tid from unnest($2::text[]) as place))
+      and job.queue_id = $3 and job.seq is not null and job.claimed_by is null
+    for update skip locked),
     unsaid as (delete from queue.held where queue_id = $3 and worker_id = $1),
     said as (insert into queue.held (queue_id, worker_id, running, keys) values ($3, $1, $4, $5)",
+    "$6",
     "job.lane, hashtextextended(job.key, 0)"
 );
 
 /// Moves jobs that a limit blocks out of the line into their keys' lanes, which have turns only when there is
 /// room: they aren't looked at again before.
 const TO_LANES: &str = "
-update queue.job set lane = queue.lane(tenant, key)
-where ctid = any (array (select place::tid from unnest($1::text[]) as place))";
+with blocked as materialized (
+    select ctid from queue.job
+    where ctid = any (array (select place::tid from unnest($1::text[]) as place))
+      and seq is not null and lane is null and claimed_by is null
+    for update skip locked)
+update queue.job set lane = queue.lane(tenant, key) where ctid = any (array (select ctid from blocked))";
 const HAS_LANES: &str = "update queue.queue set laned = true where id = $1 and not laned";
 
 /// From these lanes, so many of each. Within a lane, by priority and order.
@@ -131,6 +142,7 @@ const FROM_LANES: &str = take!(
         limit turn.jobs
         for update skip locked) as place
     where not exists (select from queue.queue where id = $2 and paused_at is not null)",
+    "$6",
     "job.lane, hashtextextended(job.key, 0)"
 );
 
@@ -143,7 +155,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    fn new(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
+    pub(crate) fn new(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
         let mut taken = Self::default();
         for row in rows {
             // Without a place in line it was put aside.
@@ -164,7 +176,12 @@ pub(crate) struct Claimer {
     pub(crate) queue_id: i16,
     /// Jobs of other kinds are left for a worker that knows them.
     pub(crate) kinds: Vec<i32>,
+    /// How much a claim raises a job's epoch: [`FIRST_STEP`], and more after each lost connection. So the lease of a
+    /// claim that the server forgot in a crash is never given again, not to the same worker either.
+    pub(crate) step: i32,
 }
+
+pub(crate) const FIRST_STEP: i32 = 1;
 
 /// Claims up to `limit` jobs of the queue's plain line, best first; empty when none is ready.
 pub(crate) async fn from_line(
@@ -183,12 +200,13 @@ pub(crate) async fn from_line(
         .bind(ranges.high)
         .bind(ranges.first)
         .bind(ranges.before)
+        .bind(who.step)
         .fetch_all(conn)
         .await?;
     Taken::new(&rows)
 }
 
-/// Claims the jobs at these places, which the transaction has locked, and writes down that the worker runs so
+/// Claims the jobs at these places and writes down that the worker runs so
 /// many of these keys.
 pub(crate) async fn from_places(
     conn: &mut PgConnection,
@@ -196,19 +214,19 @@ pub(crate) async fn from_places(
     places: &[String],
     running: i32,
     keys: &[i64],
-) -> Result<Taken, sqlx::Error> {
-    let rows = sqlx::query(FROM_PLACES)
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::query(FROM_PLACES)
         .bind(who.worker_id)
         .bind(places)
         .bind(who.queue_id)
         .bind(running)
         .bind(keys)
+        .bind(who.step)
         .fetch_all(conn)
-        .await?;
-    Taken::new(&rows)
+        .await
 }
 
-/// Moves the jobs at these places, which the transaction has locked, to their keys' lanes.
+/// Moves the jobs at these places to their keys' lanes.
 pub(crate) async fn to_lanes(
     conn: &mut PgConnection,
     who: &Claimer,
@@ -232,6 +250,7 @@ pub(crate) async fn from_lanes(
         .bind(&who.kinds)
         .bind(jobs)
         .bind(lanes)
+        .bind(who.step)
         .fetch_all(conn)
         .await?;
     Taken::new(&rows)

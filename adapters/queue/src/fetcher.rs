@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,12 @@ use crate::tally::Tally;
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// While jobs flow, wait this long for enough free slots to make a claim worth its statement.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// All others wait for a claim's commit, but not for the disk: a server that crashes forgets the claim whole. Its
+/// jobs are then claimed anew under other epochs (see [`Claimer::step`]), the worker counts them until they end,
+/// and no end of them is accepted. What a rate let through mustn't be forgotten; and a pooler, which there is a
+/// transaction for already, could hide the crash from the worker.
+const BEGIN: &str = "begin; set local synchronous_commit = off";
 
 /// How often the queue's settings are read.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -156,7 +163,12 @@ impl Known {
         max_claim: usize,
     ) -> Result<Found, sqlx::Error> {
         let mut found = Found::default();
-        let mut tx = conn.begin().await?;
+        self.gate.publish_less(conn, who).await?;
+        let mut tx = if self.settings.has_rate() || conn.is_in_transaction() {
+            conn.begin().await?
+        } else {
+            conn.begin_with(BEGIN).await?
+        };
         // Some more than are free now: slots come free while it waits at the gate, and the longer the queue there,
         // the larger each claim.
         let most = (slots.free() + slots.capacity / 4)
@@ -173,21 +185,35 @@ impl Known {
         }
         let left = limit - found.jobs.len();
         let (go, blocked) = room.choose(places, left);
-        if go.is_empty() {
+        let rows = if go.is_empty() {
             self.gate.publish(&mut tx, who).await?;
+            Vec::new()
         } else {
-            let taken = self.gate.take(&mut tx, who, go).await?;
-            self.note(taken, left, &mut found);
-        }
+            self.gate.take(&mut tx, who, go).await?
+        };
         if !blocked.is_empty() {
             claim::to_lanes(&mut tx, who, &blocked).await?;
             self.settings.laned = true;
             found.more = true;
         }
-        self.gate.pour(&mut tx, who, &room, &found.jobs).await?;
-        tx.commit().await?;
+        // Without a rate what was taken is read after the commit: all others wait for that.
+        if room.has_rate() {
+            self.read_taken(&rows, left, &mut found)?;
+            self.gate.pour(&mut tx, who, &room, &found.jobs).await?;
+            tx.commit().await?;
+        } else {
+            tx.commit().await?;
+            self.read_taken(&rows, left, &mut found)?;
+        }
         found.again_in = room.again_in;
         Ok(found)
+    }
+
+    fn read_taken(&mut self, rows: &[PgRow], limit: usize, found: &mut Found) -> Result<(), sqlx::Error> {
+        let mut taken = Taken::new(rows)?;
+        self.gate.hold(&mut taken.jobs);
+        self.note(taken, limit, found);
+        Ok(())
     }
 
     /// The lanes have the first turn, each tenant and the plain line with an equal share of the slots; what they
@@ -227,7 +253,7 @@ impl Known {
 
 impl Fetcher {
     /// Runs until `shutdown`; then no claim is under way any more and the backend's channel closes.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut session = Session::new(&self.sessions, "codex-k8s queue fetcher");
         let mut known = Known::new(&self.wake);
         let mut wait = FIRST_LOOK;
@@ -254,6 +280,7 @@ impl Fetcher {
                 Err(error) => {
                     flowing = false;
                     known.forget();
+                    self.who.step = self.who.step.saturating_add(1);
                     self.running.doubt();
                     wait = session.pause();
                     metrics::counter!("codex_k8s_queue_errors_total", "task" => "fetcher").increment(1);

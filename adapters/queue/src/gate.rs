@@ -10,9 +10,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 
-use crate::claim::{self, Claimed, Claimer, Taken};
+use crate::claim::{self, Claimed, Claimer};
 use crate::line::Line;
 use crate::tally::Tally;
 
@@ -25,7 +26,7 @@ from queue.queue where id = $1";
 const ENTER: &str = "
 select running, keys, places, place_keys,
     (select true from queue.worker where id = $2 and stopped_at is null for share)
-from queue.enter($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+from queue.enter_gate($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// Buckets that aren't full, with the microseconds until they are.
 const BUCKETS: &str = "
@@ -69,10 +70,11 @@ impl Settings {
     }
 
     pub(crate) fn gated(&self) -> bool {
-        self.max_running.is_some()
-            || self.max_running_per_key.is_some()
-            || self.rate.is_some()
-            || self.key_rate.is_some()
+        self.max_running.is_some() || self.max_running_per_key.is_some() || self.has_rate()
+    }
+
+    pub(crate) fn has_rate(&self) -> bool {
+        self.rate.is_some() || self.key_rate.is_some()
     }
 }
 
@@ -122,6 +124,10 @@ pub(crate) struct Room {
 impl Room {
     fn block(&mut self, wait: Duration) {
         self.again_in = Some(self.again_in.map_or(wait, |sooner| sooner.min(wait)));
+    }
+
+    pub(crate) fn has_rate(&self) -> bool {
+        self.rate.is_some() || self.key_rate.is_some()
     }
 
     /// Takes room for one job of this key, if there is any.
@@ -213,16 +219,12 @@ impl Gate {
         limit: usize,
     ) -> Result<(Room, Vec<Place>), sqlx::Error> {
         let ranges = line.ranges();
-        let (mine, my_keys) = self.tally.running();
-        let room = settings
-            .max_running
-            .map_or(i64::MAX, |limit| i64::from(limit) - mine as i64);
         let (others, others_keys, places, keys, present): Entered = sqlx::query_as(ENTER)
             .bind(who.queue_id)
             .bind(who.worker_id)
             .bind(&who.kinds)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(room)
+            .bind(settings.max_running.map_or(i64::MAX, i64::from))
             .bind(ranges.low)
             .bind(ranges.high)
             .bind(ranges.first)
@@ -232,6 +234,8 @@ impl Gate {
         if present.is_none() {
             return Ok((Room::default(), Vec::new()));
         }
+        // Not before: jobs of this worker ended while it waited.
+        let (mine, my_keys) = self.tally.running();
         let mut running: HashMap<i64, usize> = HashMap::new();
         for key in others_keys.into_iter().chain(my_keys) {
             *running.entry(key).or_default() += 1;
@@ -247,7 +251,7 @@ impl Gate {
             buckets: HashMap::new(),
             again_in: None,
         };
-        if room.rate.is_some() || room.key_rate.is_some() {
+        if room.has_rate() {
             let buckets: Vec<(i64, i64)> = sqlx::query_as(BUCKETS).bind(who.queue_id).fetch_all(conn).await?;
             room.buckets = buckets.into_iter().collect();
         }
@@ -268,23 +272,23 @@ impl Gate {
         }
     }
 
-    /// Claims the jobs at these places and writes them down with what runs already.
+    /// Claims the jobs at these places and writes them down with what runs already; what it took is still to be read
+    /// and counted.
     pub(crate) async fn take(
         &mut self,
         conn: &mut PgConnection,
         who: &Claimer,
         places: Vec<Place>,
-    ) -> Result<Taken, sqlx::Error> {
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         let (running, mut keys) = self.tally.running();
         let running = running + places.len();
         keys.extend(places.iter().filter_map(|(_, key)| *key));
         keys.sort_unstable();
         let places: Vec<String> = places.into_iter().map(|(place, _)| place).collect();
         let said = i32::try_from(running).unwrap_or(i32::MAX);
-        let mut taken = claim::from_places(conn, who, &places, said, &keys).await?;
-        self.hold(&mut taken.jobs);
+        let rows = claim::from_places(conn, who, &places, said, &keys).await?;
         self.published = Some((running, keys));
-        Ok(taken)
+        Ok(rows)
     }
 
     /// Takes what was claimed out of the rates' buckets.
@@ -305,6 +309,21 @@ impl Gate {
             .bind(us)
             .execute(conn)
             .await?;
+        Ok(())
+    }
+
+    /// Writes down what this worker runs, if that is much less than the others believe. Before it waits at the gate,
+    /// so that those who are in it have the room.
+    pub(crate) async fn publish_less(
+        &mut self,
+        conn: &mut PgConnection,
+        who: &Claimer,
+    ) -> Result<(), sqlx::Error> {
+        let running = self.tally.running().0;
+        let is_much_less = |(said, _): &(usize, Vec<i64>)| running + said.div_ceil(4) <= *said;
+        if self.published.as_ref().is_none_or(is_much_less) {
+            self.publish(conn, who).await?;
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acker::Acker;
 use crate::backend::PostgresBackend;
-use crate::claim::Claimer;
+use crate::claim::{Claimer, FIRST_STEP};
 use crate::dispatch::{Dispatch, Shared};
 use crate::fetcher::{Fetcher, Slots};
 use crate::gauges;
@@ -141,6 +141,7 @@ impl<C: Clone + Send + Sync + 'static> Worker<C> {
                     worker_id,
                     queue_id,
                     kinds: kind_ids.clone(),
+                    step: FIRST_STEP,
                 },
                 queue: name.clone(),
                 slots: Arc::clone(&slots),

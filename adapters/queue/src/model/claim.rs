@@ -2,7 +2,7 @@
 
 use super::case::{Case, Lease};
 use super::world::Place;
-use crate::claim::{Claimed, Claimer};
+use crate::claim::{Claimed, Claimer, FIRST_STEP};
 use crate::fetcher::Slots;
 
 /// A fetcher that looks so often has met every job that may start.
@@ -23,6 +23,7 @@ impl Case<'_> {
             worker_id: self.workers[worker].id,
             queue_id: self.queue_id,
             kinds: self.kind_ids.to_vec(),
+            step: FIRST_STEP,
         };
         let expected = self.world.startable().min(limit);
         let mut claimed = 0;

@@ -41,7 +41,7 @@ impl Case<'_> {
             }
         }
         let mut unsure = acks.clone();
-        for ack in unsure.iter_mut() {
+        for ack in &mut unsure {
             ack.unsure = true;
         }
         for (mut acks, refused) in [(acks, refused), (unsure, refused_again)] {

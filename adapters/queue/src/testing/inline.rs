@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::claim::Claimer;
+use crate::claim::{Claimer, FIRST_STEP};
 use crate::dispatch::{self, Shared};
 use crate::fetcher::{Known, Slots};
 use crate::finish;
@@ -147,6 +147,7 @@ impl<C: Clone + Send + Sync + 'static> Inline<C> {
             worker_id: self.shared.worker_id,
             queue_id,
             kinds: self.kind_ids.clone(),
+            step: FIRST_STEP,
         };
         let slot = Slots::new(1);
         let mut empty = 0;
