@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::{Error, Job, NewJob, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
 
 pub use fairness::{Fairness, fairness};
-pub use history::{History, drop_a_day, fill};
+pub use history::{Dropped, History, drop_a_day, fill};
 pub use limits::{Claimed, KEYS, lift, limit, watch};
 pub use steady::{Latency, Steady, pin, steady};
 pub use throughput::{Cost, Meters, drain, enqueue_bulk, enqueue_keyed, enqueue_single, send};

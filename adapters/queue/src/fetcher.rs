@@ -108,6 +108,12 @@ impl Known {
         }
     }
 
+    /// With an eye on what the line's marks may have passed.
+    fn looking_behind(mut self, sessions: &Sessions) -> Self {
+        self.line = self.line.looking_behind(sessions);
+        self
+    }
+
     /// After a lost connection nothing is known for sure.
     fn forget(&mut self) {
         self.read = None;
@@ -255,7 +261,7 @@ impl Fetcher {
     /// Runs until `shutdown`; then no claim is under way any more and the backend's channel closes.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut session = Session::new(&self.sessions, "codex-k8s queue fetcher");
-        let mut known = Known::new(&self.wake);
+        let mut known = Known::new(&self.wake).looking_behind(&self.sessions);
         let mut wait = FIRST_LOOK;
         let mut flowing = false;
         while !shutdown.is_cancelled() {

@@ -11,14 +11,23 @@
 //! back goes to the front of the line (negative places), which every claim looks at.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
+use crate::session::{Session, Sessions};
+
 /// How often marks are moved.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often a claim begins at the left edge all the same: whatever a mark may have passed is found then.
-const WHOLE: Duration = Duration::from_mins(1);
+/// How often it is looked for what a mark may have passed all the same, on another connection: under a long snapshot
+/// that takes as long as a claim from the left edge.
+const LOOK_BEHIND: Duration = if cfg!(test) {
+    Duration::ZERO
+} else {
+    Duration::from_mins(1)
+};
 
 /// The last place drawn, and who may still be about to fill it or an older one. In this order.
 const DRAWN: &str = "select last_value from queue.job_seq";
@@ -33,6 +42,15 @@ select seq from queue.job
 where queue_id = $1 and priority = $2 and seq >= $3 and seq is not null and lane is null and claimed_by is null
 order by priority, seq limit 1";
 
+/// Whether anything before the marks is still to be claimed.
+const BEHIND: &str = "
+select exists (select from unnest($2::smallint[], $3::bigint[]) as mark (priority, seq)
+    cross join lateral (
+        select from queue.job as job
+        where job.queue_id = $1 and job.priority = mark.priority and job.seq > 0 and job.seq < mark.seq
+          and job.seq is not null and job.lane is null and job.claimed_by is null
+        limit 1) as passed)";
+
 /// The marks of a queue.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
@@ -42,7 +60,10 @@ pub(crate) struct Line {
     drawn: Option<(i64, HashSet<String>)>,
     settled: i64,
     moved: Option<Instant>,
-    whole: Option<Instant>,
+    sessions: Option<Sessions>,
+    looked_behind: Option<Instant>,
+    /// Something was found behind; held by a look that is under way, too.
+    passed: Arc<AtomicBool>,
 }
 
 /// The parts of the index that a claim reads, in its order: priorities `low..=high`, places `first..before`.
@@ -97,9 +118,18 @@ impl Line {
         }
     }
 
+    /// Makes it look for what its marks may have passed.
+    pub(crate) fn looking_behind(mut self, sessions: &Sessions) -> Self {
+        self.sessions = Some(sessions.clone());
+        self
+    }
+
     /// The connection was lost, and with it perhaps the server's memory of what was claimed.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            sessions: self.sessions.take(),
+            ..Self::default()
+        };
     }
 
     /// Moves the marks, if it is time.
@@ -109,10 +139,15 @@ impl Line {
             return Ok(());
         }
         self.moved = Some(Instant::now());
-        if is_due(self.whole, WHOLE) {
-            self.whole = Some(Instant::now());
+        if self.passed.swap(false, Ordering::AcqRel) {
+            metrics::counter!("codex_k8s_queue_passed_over_total").increment(1);
+            tracing::warn!("a job was passed over, claims begin at the front again");
             self.marks.values_mut().for_each(|mark| *mark = 0);
             return Ok(());
+        }
+        if is_due(self.looked_behind, LOOK_BEHIND) {
+            self.looked_behind = Some(Instant::now());
+            self.look_behind(queue_id);
         }
         let drawn: i64 = sqlx::query_scalar(DRAWN).fetch_one(&mut *conn).await?;
         let writers: Vec<String> = sqlx::query_scalar(WRITERS).fetch_one(&mut *conn).await?;
@@ -128,6 +163,37 @@ impl Line {
             *mark = first.unwrap_or(i64::MAX).min(self.settled + 1).max(0);
         }
         Ok(())
+    }
+
+    /// Looks behind the marks, on a task of its own; one at a time.
+    fn look_behind(&self, queue_id: i16) {
+        let Some(sessions) = &self.sessions else {
+            return;
+        };
+        let marks = self.marks.iter().filter(|(_, mark)| **mark > 0);
+        let (priorities, marks): (Vec<i16>, Vec<i64>) = marks.unzip();
+        if marks.is_empty() || Arc::strong_count(&self.passed) > 1 {
+            return;
+        }
+        let passed = Arc::clone(&self.passed);
+        let mut session = Session::new(sessions, "codex-k8s queue line");
+        tokio::spawn(async move {
+            let found = session.run(async |conn| {
+                sqlx::query_scalar(BEHIND)
+                    .bind(queue_id)
+                    .bind(&priorities)
+                    .bind(&marks)
+                    .fetch_one(conn)
+                    .await
+            });
+            match found.await {
+                Ok(found) => passed.store(found, Ordering::Release),
+                Err(error) => {
+                    metrics::counter!("codex_k8s_queue_errors_total", "task" => "line").increment(1);
+                    tracing::warn!(%error, "could not look for jobs that were passed over, trying again");
+                }
+            }
+        });
     }
 
     fn settle(&mut self, drawn: i64, writers: HashSet<String>) {
@@ -146,7 +212,36 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::PgPool;
+    use testkit::postgres::TestDatabase;
+
     use super::*;
+    use crate::{NewJob, Queue, migrate};
+
+    #[tokio::test]
+    async fn what_a_mark_has_passed_is_found_by_the_look_behind() -> Result<(), Box<dyn std::error::Error>> {
+        let database = TestDatabase::create().await;
+        let pool = PgPool::connect(database.url()).await?;
+        migrate(&pool).await?;
+        let queue = Queue::new(pool.clone());
+        let mut conn = pool.acquire().await?;
+        let place = queue
+            .enqueue(&mut conn, NewJob::new("mail", "welcome", ().into()))
+            .await?
+            .id;
+        let queue_id = queue.names().queue("mail").await?;
+        let mut line = Line::default().looking_behind(&queue.sessions());
+        line.marks.insert(0, place + 100);
+        line.settled = place + 100;
+        let start = Instant::now();
+        while line.marks[&0] > 0 {
+            assert!(start.elapsed() < Duration::from_secs(10), "the job was not found");
+            line.moved = None;
+            line.follow(&mut conn, queue_id).await?;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
 
     fn writers(names: &[&str]) -> HashSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

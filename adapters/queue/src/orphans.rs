@@ -17,6 +17,7 @@ const MINE: &str = "select id, epoch from queue.job where claimed_by = $1 and se
 /// As in a rescue, and with no one to blame.
 const GIVE_BACK: &str = "
 update queue.job as job set
+    seq = queue.front(job.seq),
     claimed_by = null,
     claimed_at = null,
     epoch = job.epoch + 1,

@@ -98,9 +98,12 @@ impl Running {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A younger attempt of the same job means that the older one has lost its lease.
     pub(crate) fn begin(&self, id: i64) -> Arc<Control> {
         let control = Arc::new(Control::default());
-        self.lock().insert(id, Arc::clone(&control));
+        if let Some(older) = self.lock().insert(id, Arc::clone(&control)) {
+            older.stop(Stop::LeaseLost);
+        }
         control
     }
 

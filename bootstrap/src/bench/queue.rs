@@ -256,7 +256,7 @@ impl Bench<'_> {
             empty_per_s,
             deep_per_s,
             ratio: deep_per_s / empty_per_s,
-            drop_a_day_ms: bench::drop_a_day(&self.queue).await?,
+            dropped: bench::drop_a_day(&self.queue).await?,
         })
     }
 

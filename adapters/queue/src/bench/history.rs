@@ -1,8 +1,9 @@
 //! A deep history and many scheduled jobs, which a claim should not notice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{KIND, QUEUE};
 use crate::{Error, Queue};
@@ -54,22 +55,55 @@ pub async fn fill(queue: &Queue, history: History) -> Result<(), Error> {
     Ok(())
 }
 
-/// Drops the fullest partition of the history as its retention would, and says in how many milliseconds; with
-/// it, the scheduled jobs of [`fill`] are deleted.
-pub async fn drop_a_day(queue: &Queue) -> Result<f64, Error> {
+/// What it took to drop a day.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Dropped {
+    /// The statement. What comes after its commit is a part of it: the files are deleted when nobody waits any more.
+    pub took_ms: f64,
+    /// The longest that anybody else waited meanwhile to read the history.
+    pub others_waited_ms: f64,
+}
+
+/// Drops the fullest partition of the history as its retention would; with it, the scheduled jobs of [`fill`] are
+/// deleted.
+pub async fn drop_a_day(queue: &Queue) -> Result<Dropped, Error> {
     let fullest: String = sqlx::query_scalar(
         "select inhrelid::regclass::text from pg_inherits
         where inhparent = 'queue.history'::regclass order by pg_relation_size(inhrelid) desc limit 1",
     )
     .fetch_one(queue.pool())
     .await?;
+    let stop = CancellationToken::new();
+    let others = tokio::spawn(longest_read(queue.clone(), stop.clone()));
     let start = Instant::now();
     sqlx::query(sqlx::AssertSqlSafe(format!("drop table {fullest}")))
         .execute(queue.pool())
         .await?;
-    let took_ms = start.elapsed().as_secs_f64() * 1_000.0;
+    let took = start.elapsed();
+    stop.cancel();
+    let others_waited = others
+        .await
+        .map_err(|error| Error::Invalid(error.to_string()))??;
     sqlx::query("delete from queue.job where seq is null")
         .execute(queue.pool())
         .await?;
-    Ok(took_ms)
+    let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
+    Ok(Dropped {
+        took_ms: ms(took),
+        others_waited_ms: ms(others_waited),
+    })
+}
+
+/// Reads the history again and again; returns how long the longest of these took.
+async fn longest_read(queue: Queue, stop: CancellationToken) -> Result<Duration, Error> {
+    let mut conn = queue.pool().acquire().await?;
+    let mut longest = Duration::ZERO;
+    while !stop.is_cancelled() {
+        let start = Instant::now();
+        sqlx::query("select from queue.history where id = 0")
+            .execute(&mut *conn)
+            .await?;
+        longest = longest.max(start.elapsed());
+    }
+    Ok(longest)
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{Job, JobError, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
+use queue::{Job, JobError, Limits, Outcome, Policy, Queue, Registry, Worker, WorkerOptions};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{KIND, Probe, Stage, job, options};
+use crate::harness::{KIND, Probe, QUEUE, Stage, ann, job, options};
 use crate::meter::Meter;
 use crate::proxy::Proxy;
 use crate::transaction::{LEDGER, effect};
@@ -107,6 +107,52 @@ async fn nobody_is_given_up_right_after_an_outage() {
     assert_eq!(probe.seen().len(), 8, "a job was taken from a living worker");
     assert_eq!(meter.count("codex_k8s_queue_stale_acks_total"), 0);
     stage.pool.close().await;
+}
+
+/// In the gate nobody waits for the disk: a server that crashes forgets the last claims. What a worker does under one
+/// of those counts for nothing, even if it is the same worker that claims the job again.
+#[tokio::test]
+async fn a_claim_that_the_server_forgot_gives_its_worker_no_second_lease_of_its_epoch() {
+    let stage = Stage::new().await;
+    let limits = Limits {
+        max_running: Some(5),
+        ..Limits::default()
+    };
+    let mut conn = stage.pool.acquire().await.unwrap();
+    stage
+        .queue
+        .set_limits(&mut conn, QUEUE, limits, &ann())
+        .await
+        .unwrap();
+    let probe = Probe::new(&stage);
+    let registry = Registry::new().add(
+        KIND,
+        Policy::default(),
+        |probe: Probe, job: Job<Value>| async move {
+            probe.see(&job);
+            probe.pass().await;
+            Ok::<_, JobError>(Outcome::Done)
+        },
+    );
+    let worker = stage.start(registry, probe.clone(), options("w", 5));
+    stage.enqueue(job(json!(1))).await;
+    probe.until_seen(1).await;
+    let forgotten = stage.number("select epoch::bigint from queue.job").await;
+    // As a crash leaves it behind: no connection, and the row as it was before the claim.
+    stage.number(CUT).await;
+    stage
+        .execute("update queue.job set claimed_by = null, claimed_at = null, epoch = epoch - 1, attempt = attempt - 1")
+        .await;
+    probe.until_seen(2).await;
+    let lease = stage.number("select epoch::bigint from queue.job").await;
+    assert!(
+        lease > forgotten,
+        "{lease} is the epoch of a lease that is lost, {forgotten}"
+    );
+    probe.open(2);
+    stage.until_empty().await;
+    worker.stop().await;
+    assert_eq!(stage.number("select count(*) from queue.history").await, 1);
 }
 
 /// The server has put jobs back for their next attempt, and the worker hears nothing of it: what it says again is

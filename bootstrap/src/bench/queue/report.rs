@@ -1,6 +1,6 @@
 //! What was measured, as JSON or as a table.
 
-use queue::bench::{Claimed, Cost, Fairness, History, Steady};
+use queue::bench::{Claimed, Cost, Dropped, Fairness, History, Steady};
 use serde::Serialize;
 
 /// Jobs per second, or a ratio of them.
@@ -57,7 +57,7 @@ pub(super) struct Deep {
     pub(super) empty_per_s: f64,
     pub(super) deep_per_s: f64,
     pub(super) ratio: f64,
-    pub(super) drop_a_day_ms: f64,
+    pub(super) dropped: Dropped,
 }
 
 /// Drains without and with limits.
@@ -119,13 +119,14 @@ pub(super) fn print(report: &Report) {
     }
     if let Some(deep) = &report.history {
         println!(
-            "beside {} finished and {} scheduled jobs: drain {:.0}/s, {:.2} of {:.0}/s without; a day dropped in {:.1} ms",
+            "beside {} finished and {} scheduled jobs: drain {:.0}/s, {:.2} of {:.0}/s without; a day dropped in {:.1} ms, others waited {:.1} ms",
             deep.beside.finished,
             deep.beside.scheduled,
             deep.deep_per_s,
             deep.ratio,
             deep.empty_per_s,
-            deep.drop_a_day_ms
+            deep.dropped.took_ms,
+            deep.dropped.others_waited_ms
         );
     }
     if let Some(limited) = &report.limits {

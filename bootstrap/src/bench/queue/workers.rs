@@ -1,5 +1,6 @@
 //! Worker processes of the bench: this program, started again.
 
+use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl Workers {
             command
                 .args(["bench", "worker", "--concurrency", &concurrency.to_string()])
                 .env("CODEX_K8S_DATABASE_URL", database.url())
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .kill_on_drop(true);
@@ -58,31 +59,27 @@ impl Workers {
     /// Lets them drain, so that nothing is left of them.
     pub(super) async fn stop(self) -> Result<()> {
         for mut worker in self.0 {
-            if let Some(pid) = worker
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .and_then(rustix::process::Pid::from_raw)
-            {
-                rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-            }
+            // Waiting for it closes its standard input first.
             worker.wait().await?;
         }
         Ok(())
     }
 }
 
-/// `bench worker`: works on the measured queue until it is told to stop.
+/// `bench worker`: works on the measured queue until its standard input ends, which it does too when the bench dies.
 pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     let database = Database::find(env, None).await?;
     let store = database.connect(4).await?;
     let stop = CancellationToken::new();
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let worker = bench::worker(store.queue(), arguments.concurrency, Duration::ZERO).run(stop.clone());
-    let told = async {
-        terminated.recv().await;
-        stop.cancel();
-    };
-    let (outcome, ()) = tokio::join!(worker, told);
+    let told = stop.clone();
+    // A thread of its own, which nothing waits for: a read of the standard input can't be given up.
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read(&mut [0]);
+        told.cancel();
+    });
+    let outcome = bench::worker(store.queue(), arguments.concurrency, Duration::ZERO)
+        .run(stop)
+        .await;
     store.close().await;
     Ok(outcome?)
 }
