@@ -7,11 +7,9 @@ use crate::enqueue::{millis, timeout_ms};
 use crate::job::MAX_ATTEMPTS;
 use crate::{Error, NewJob};
 
-/// Jobs that take so many bytes go by COPY. A COPY of fewer would wait 40 ms for its data's acknowledgement before its
-/// end is sent, because sqlx 0.9.0 leaves Nagle's algorithm on.
-const BY_COPY: usize = 56 * 1024;
-/// Data beyond one segment is acknowledged at once, and the largest there is are the loopback's.
-const SEGMENT: usize = 65_536;
+/// Jobs that take so many bytes go by COPY. Its end can wait 40 ms for the acknowledgement of its data, because
+/// sqlx 0.9.0 leaves Nagle's algorithm on: that has to be worth it.
+const BY_COPY: usize = 1024 * 1024;
 /// What a row takes beside its arguments, at least.
 const ROW: usize = 57;
 
@@ -111,9 +109,8 @@ const COLUMNS: [Column; 10] = [
 /// Those that every job has.
 const FIXED: [&str; 6] = ["id", "seq", "created_at", "queue_id", "kind_id", "args"];
 
-/// What every binary COPY begins with: signature and flags. The length of an extension follows, and the extension,
-/// which the server skips.
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0";
+/// What every binary COPY begins with: signature, flags, no extension.
+const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: i16 = -1;
 /// The type `text`, as arrays name it.
 const TEXT_OID: u32 = 25;
@@ -131,12 +128,8 @@ pub(crate) struct Numbered {
 
 /// Whether these jobs go by one statement, which needs no transaction of its own.
 pub(crate) fn is_one_statement(jobs: &[Numbered]) -> bool {
-    size(jobs) < BY_COPY
-}
-
-/// The bytes of these jobs as COPY's data, at least.
-fn size(jobs: &[Numbered]) -> usize {
-    jobs.iter().map(|numbered| numbered.args.len() + ROW).sum()
+    let bytes: usize = jobs.iter().map(|numbered| numbered.args.len() + ROW).sum();
+    bytes < BY_COPY
 }
 
 /// Inserts the jobs, none of which has a unique key, and returns their identifiers in order.
@@ -215,7 +208,7 @@ async fn copy(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Result
         "copy queue.job ({}) from stdin with (format binary)",
         list.join(", ")
     );
-    let mut rows = Rows::new((SEGMENT + 1).saturating_sub(size(jobs)));
+    let mut rows = Rows(HEAD.to_vec());
     let mut copy = conn.copy_in_raw(&statement).await?;
     for (numbered, &id) in jobs.iter().zip(&ids) {
         let drawn = Drawn {
@@ -260,14 +253,6 @@ async fn lanes(conn: &mut PgConnection, jobs: &[Numbered], named: bool) -> Resul
 struct Rows(Vec<u8>);
 
 impl Rows {
-    /// No rows yet, after a header with an extension of so many bytes.
-    fn new(extension: usize) -> Self {
-        let mut rows = Self(HEAD.to_vec());
-        rows.length(extension);
-        rows.0.resize(rows.0.len() + extension, 0);
-        rows
-    }
-
     fn push(&mut self, numbered: &Numbered, drawn: Drawn, columns: &[Column]) {
         let count = i16::try_from(FIXED.len() + columns.len()).unwrap_or(i16::MAX);
         self.0.extend_from_slice(&count.to_be_bytes());

@@ -11,7 +11,7 @@ use crate::Error;
 
 const BATCH: u64 = 500;
 /// Rows of one bulk insert, the queue's too.
-pub(super) const BULK: u64 = 5_000;
+pub(super) const BULK: u64 = 1_000;
 
 const TABLES: [&str; 4] = [
     "drop schema if exists queue_bench_floor cascade",
@@ -51,7 +51,7 @@ insert into queue_bench_floor.done (id, kind, args) select * from gone";
 pub struct Floor {
     /// Single-row inserts from ten clients, per second.
     pub enqueue_single_per_s: f64,
-    /// Rows inserted five thousand at a time, per second.
+    /// Rows inserted a thousand at a time, per second.
     pub enqueue_bulk_per_s: f64,
     /// Rows claimed and archived by two sessions, per second.
     pub drain_per_s: f64,
