@@ -33,6 +33,8 @@ impl Outbox {
 
     fn take(&self) -> Vec<Sent> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever went away before its turn came doesn't find its job sent at some later time.
+        waiting.retain(|sent| !sent.answer.is_closed());
         let count = waiting.len().min(TOGETHER);
         waiting.drain(..count).collect()
     }
@@ -42,11 +44,15 @@ impl Queue {
     /// Enqueues a job in a transaction of the queue's own, on a connection of its pool, and answers when that is
     /// committed. Jobs that are sent while another commit is under way, by whatever task of the process, share
     /// the next one: a hundred senders don't wait for a hundred commits. A job that the database refuses spoils
-    /// nobody else's.
+    /// nobody else's. One with a unique key, or that waits for others, goes by itself: it may have to wait for
+    /// somebody's open transaction, and nobody else is to wait with it.
     ///
     /// A caller that stops waiting may have sent the job nonetheless. Where the connection is lost at the commit
     /// the error leaves open whether the job is there: give it a unique key if it is to be sent again.
     pub async fn send(&self, job: NewJob) -> Result<Enqueued, Error> {
+        if job.unique.is_some() || !job.after.is_empty() {
+            return self.enqueue(&mut *self.pool().acquire().await?, job).await;
+        }
         job.check()?;
         self.prepare(&job.queue, &job.kind).await?;
         let (answer, mut answered) = oneshot::channel();

@@ -139,3 +139,25 @@ async fn a_key_that_is_taken_is_a_verdict_here_too() {
     let invalid = stage.queue.send(job(json!(1)).key("")).await.unwrap_err();
     assert!(matches!(invalid, Error::Invalid(_)), "{invalid}");
 }
+
+#[tokio::test]
+async fn a_key_that_somebody_holds_open_keeps_nobody_elses_job_waiting() {
+    let stage = Stage::new().await;
+    let keyed = |n: i32| job(json!(n)).unique("one", OnConflict::Keep);
+    let mut open = stage.pool.begin().await.unwrap();
+    let held = stage.queue.enqueue(&mut open, keyed(1)).await.unwrap();
+    let waits = tokio::spawn({
+        let queue = stage.queue.clone();
+        async move { queue.send(keyed(2)).await }
+    });
+    stage
+        .until("select exists (select from pg_locks where not granted and locktype = 'transactionid')")
+        .await;
+    let others = stage.queue.send(job(json!(3)));
+    let others = tokio::time::timeout(Duration::from_secs(10), others).await;
+    assert_eq!(others.unwrap().unwrap().verdict, Verdict::Inserted);
+    assert!(!waits.is_finished());
+    open.commit().await.unwrap();
+    let kept = waits.await.unwrap().unwrap();
+    assert_eq!((kept.id, kept.verdict), (held.id, Verdict::Kept));
+}
