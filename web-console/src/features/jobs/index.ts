@@ -1,0 +1,33 @@
+import { defineFeature } from '@/feature'
+import en from './en'
+import ru from './ru'
+
+export const jobs = defineFeature({
+  name: 'jobs',
+  routes: [
+    {
+      path: '/jobs',
+      name: 'jobs',
+      component: () => import('./JobList.vue'),
+      meta: { right: 'platform_read', title: 'jobs.title' },
+    },
+    {
+      path: '/jobs/:id(\\d+)',
+      name: 'job',
+      props: ({ params }) => ({ id: Number(params.id) }),
+      component: () => import('./JobDetail.vue'),
+      meta: { right: 'platform_read', title: 'jobs.one' },
+    },
+  ],
+  navigation: [{ to: '/jobs', icon: 'i-lucide-layers', group: 'engine', letter: 'j', right: 'platform_read' }],
+  palette: [
+    {
+      id: 'dead',
+      text: 'palette.dead',
+      icon: 'i-lucide-skull',
+      right: 'platform_read',
+      act: (router) => router.push({ path: '/jobs', query: { state: 'dead' } }),
+    },
+  ],
+  texts: { en, ru },
+})

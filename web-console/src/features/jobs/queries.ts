@@ -1,0 +1,88 @@
+/** What the jobs' screens ask of the gateway, and what they have it do. */
+import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { computed, type Ref } from 'vue'
+import { api, unwrap, type Schemas } from '@/api/client'
+import type { paths } from '@/api/schema'
+import type { Filter } from '@/components/filters'
+
+export type JobLine = Schemas['JobLine']
+export type Job = Schemas['Job']
+export type JobState = Schemas['JobState']
+type JobQuery = NonNullable<paths['/api/v1/staff/jobs']['get']['parameters']['query']>
+
+export const jobKeys = {
+  all: ['jobs'] as const,
+  lists: ['jobs', 'list'] as const,
+  one: (id: number) => ['jobs', 'one', id] as const,
+  why: (id: number) => ['jobs', 'why', id] as const,
+}
+
+export const PAGE = 100
+
+export function useJobs(filter: Ref<Filter>) {
+  return useInfiniteQuery({
+    queryKey: computed(() => [...jobKeys.lists, filter.value]),
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET('/api/v1/staff/jobs', {
+          params: { query: { ...filter.value, before: pageParam, limit: PAGE } as JobQuery },
+          signal,
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+    placeholderData: keepPreviousData,
+  })
+}
+
+export function useJob(id: Ref<number>) {
+  return useQuery({
+    queryKey: computed(() => jobKeys.one(id.value)),
+    queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/jobs/{id}', { params: { path: { id: id.value } }, signal })),
+  })
+}
+
+export function useWhy(id: Ref<number>, enabled: Ref<boolean>) {
+  return useQuery({
+    queryKey: computed(() => jobKeys.why(id.value)),
+    queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/jobs/{id}/why', { params: { path: { id: id.value } }, signal })),
+    enabled,
+    refetchInterval: 5_000,
+  })
+}
+
+export type JobChange =
+  | { action: 'retry' | 'cancel' | 'delete' }
+  | { action: 'reschedule'; at?: string }
+  | { action: 'priority'; priority: number }
+
+/** The request of a change: sent, or shown as curl. */
+export function changeRequest(id: number, change: JobChange): { method: 'POST' | 'DELETE'; path: string; body?: object } {
+  const path = `/api/v1/staff/jobs/${id}`
+  if (change.action === 'delete') return { method: 'DELETE', path }
+  if (change.action === 'reschedule') return { method: 'POST', path: `${path}/reschedule`, body: { at: change.at } }
+  if (change.action === 'priority') return { method: 'POST', path: `${path}/priority`, body: { priority: change.priority } }
+  return { method: 'POST', path: `${path}/${change.action}` }
+}
+
+export function useJobChange() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: ({ id, change }: { id: number; change: JobChange }): Promise<Schemas['JobDone']> => {
+      const params = { path: { id } }
+      switch (change.action) {
+        case 'retry':
+          return unwrap(api.POST('/api/v1/staff/jobs/{id}/retry', { params }))
+        case 'cancel':
+          return unwrap(api.POST('/api/v1/staff/jobs/{id}/cancel', { params }))
+        case 'delete':
+          return unwrap(api.DELETE('/api/v1/staff/jobs/{id}', { params }))
+        case 'reschedule':
+          return unwrap(api.POST('/api/v1/staff/jobs/{id}/reschedule', { params, body: { at: change.at } }))
+        case 'priority':
+          return unwrap(api.POST('/api/v1/staff/jobs/{id}/priority', { params, body: { priority: change.priority } }))
+      }
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: jobKeys.all }),
+  })
+}

@@ -1,0 +1,55 @@
+/** Writes changed rows into what a list shows, in place: nothing is asked again, nothing jumps. */
+import type { InfiniteData, QueryClient, QueryKey } from '@tanstack/vue-query'
+
+export interface Page<T> {
+  items: T[]
+  next?: string | null
+}
+
+/**
+ * The pages with this row as it is now. One that no longer belongs there goes; a new one that belongs comes first, as
+ * lists show the newest first.
+ */
+export function patchPages<T>(
+  data: InfiniteData<Page<T>>,
+  row: T,
+  id: (row: T) => string | number,
+  belongs: boolean,
+): InfiniteData<Page<T>> {
+  const at = data.pages.findIndex((page) => page.items.some((item) => id(item) === id(row)))
+  if (at < 0 && !belongs) return data
+  const pages = data.pages.map((page, index) => {
+    if (index === at) {
+      const items = belongs
+        ? page.items.map((item) => (id(item) === id(row) ? row : item))
+        : page.items.filter((item) => id(item) !== id(row))
+      return { ...page, items }
+    }
+    const isNew = at < 0 && index === 0 && isBefore(id(row), page.items[0], id)
+    return isNew ? { ...page, items: [row, ...page.items] } : page
+  })
+  return { ...data, pages }
+}
+
+/** Rows further down than what is loaded come with their page. */
+function isBefore<T>(row: string | number, first: T | undefined, id: (row: T) => string | number): boolean {
+  if (first === undefined) return true
+  const other = id(first)
+  return typeof row === 'number' && typeof other === 'number' ? row > other : true
+}
+
+/** Patches every cached list below this key; `belongs` says whether the row fits the list's filter. */
+export function patchLists<T, F>(
+  client: QueryClient,
+  key: QueryKey,
+  row: T,
+  id: (row: T) => string | number,
+  belongs: (row: T, filter: F) => boolean,
+): void {
+  for (const query of client.getQueryCache().findAll({ queryKey: key })) {
+    const data = query.state.data as InfiniteData<Page<T>> | undefined
+    if (!data?.pages) continue
+    const filter = query.queryKey.at(-1) as F
+    client.setQueryData(query.queryKey, patchPages(data, row, id, belongs(row, filter)))
+  }
+}
