@@ -1,10 +1,11 @@
 //! `codex-k8s dev`: the whole product on one machine that has nothing but Rust, Node and Python.
 //!
 //! [`start`] brings everything up in order, `services` keeps gateway and worker running as processes of their
-//! own (so that one can be killed to see what happens), [`state`] leaves what the other commands need to find it,
-//! and [`exec`] gives a command a throw-away database.
+//! own (so that one can be killed to see what happens), [`demo`] gives it something to show, [`state`] leaves what
+//! the other commands need to find it, and [`exec`] gives a command a throw-away database.
 
 mod counterparts;
+pub(crate) mod demo;
 pub(crate) mod exec;
 mod lock;
 mod people;
@@ -40,6 +41,12 @@ pub(crate) struct Dev {
     /// Where the data is kept (CODEX_K8S_DATA_DIR)
     #[arg(long)]
     data_dir: Option<std::path::PathBuf>,
+    /// Makes no events by itself; what the first start shows is there
+    #[arg(long)]
+    quiet: bool,
+    /// Shows nothing by itself: one project, no runs, no events
+    #[arg(long)]
+    empty: bool,
 }
 
 /// Parts of `dev` that stand alone.
@@ -47,4 +54,7 @@ pub(crate) struct Dev {
 pub(crate) enum Command {
     /// Runs a command beside a throw-away PostgreSQL (its URL is in CODEX_K8S_TEST_DATABASE_URL)
     Exec(exec::Exec),
+    /// Does an agent's work in the demo; runs inside a run's simulated pod
+    #[command(hide = true)]
+    Agent,
 }

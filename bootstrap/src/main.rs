@@ -43,6 +43,10 @@ async fn run(command: Command) -> Result<ExitCode> {
             command: Some(dev::Command::Exec(exec)),
             ..
         }) => return dev::exec::run(exec).await,
+        Command::Dev(dev::Dev {
+            command: Some(dev::Command::Agent),
+            ..
+        }) => return dev::demo::agent::run().await,
         Command::Dev(dev) => return dev::run(env, dev).await,
         Command::Queue(desk) => return desk::run(env, *desk).await,
         Command::Agent => return agent::run(env).await,

@@ -87,13 +87,17 @@ struct Dev(Child);
 
 impl Dev {
     fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, "--empty")
+    }
+
+    fn start_with(data_dir: &Path, amount: &str) -> Self {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
         let _ = std::fs::remove_file(data_dir.join("dev.json"));
-        let child = program(data_dir, &["dev", "--port", &port.to_string()])
+        let child = program(data_dir, &["dev", amount, "--port", &port.to_string()])
             .spawn()
             .unwrap();
         let mut dev = Self(child);
@@ -217,6 +221,58 @@ fn from_a_label_to_a_finished_run_and_back_again() {
             .len(),
         1
     );
+    assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
+fn the_first_start_has_something_to_show_and_the_second_tells_nothing_again() {
+    let folder = folder();
+    let data_dir = folder.path();
+    if cluster().is_some() {
+        return; // The demo is for the simulated one.
+    }
+    let mut dev = Dev::start_with(data_dir, "--quiet");
+    let of = |arguments: &[&str], member: &str| -> Vec<String> {
+        let listed = json(data_dir, &[arguments, &["--json", "--limit", "200"]].concat());
+        let items = listed["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item[member].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let has = |listed: &[String], all: &[&str]| {
+        let there = |wanted: &&str| listed.iter().any(|one| one == wanted);
+        all.iter().all(there).then_some(())
+    };
+    until("runs of every sort", Duration::from_mins(1), || {
+        let statuses = ["succeeded", "failed", "running", "waiting_slot"];
+        has(&of(&["runs", "list"], "status"), &statuses)
+    });
+    until("jobs in every state", Duration::from_secs(30), || {
+        let states = ["completed", "dead", "cancelled", "scheduled", "ready"];
+        has(&of(&["jobs", "list"], "state"), &states)
+    });
+    assert!(data_dir.join("demo.told").exists());
+    let events = of(&["deliveries", "list"], "event");
+    assert!(
+        has(&events, &["push", "pull_request", "issue_comment", "issues"]).is_some(),
+        "{events:?}"
+    );
+
+    // What is dead has become possible meanwhile.
+    let dead = json(data_dir, &["jobs", "list", "--state", "dead", "--json"]);
+    for job in dead["items"].as_array().unwrap() {
+        let id = job["id"].to_string();
+        assert!(output(data_dir, &["jobs", "retry", &id]).status.success());
+        until("the retried job is through", Duration::from_secs(20), || {
+            let state = json(data_dir, &["jobs", "show", &id, "--json"])["state"].clone();
+            (state == "completed").then_some(())
+        });
+    }
+    let deliveries = events.len();
+    assert_eq!(dev.stop(), Some(0));
+
+    let mut dev = Dev::start_with(data_dir, "--quiet");
+    assert_eq!(of(&["deliveries", "list"], "event").len(), deliveries);
     assert_eq!(dev.stop(), Some(0));
 }
 

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use testkit::{github, kubernetes};
 
+use super::demo::{Amount, ISSUES, PROJECTS, people_github, title};
 use super::people::{self, PEOPLE};
 use super::services::variable;
 use super::state::Simulated;
@@ -81,30 +82,38 @@ pub(super) async fn start_github(
     address: SocketAddr,
     token: &str,
     oauth: &OauthApp,
+    demo: Amount,
 ) -> Result<github::Simulator> {
     let mut builder = github::Simulator::builder();
     for person in &PEOPLE {
         builder = builder.signs_in(person.login, person.note, &[(person.email, true)]);
     }
+    let mut issues = vec![(DEMO_REPOSITORY, DEMO_ISSUES)];
+    if demo != Amount::Nothing {
+        let others = PROJECTS.iter().flat_map(|project| project.repositories);
+        issues.extend(others.map(|repository| (*repository, ISSUES)));
+    }
+    for (repository, _) in &issues {
+        builder = builder.repository(repository);
+    }
     let github = builder
         .oauth_app(OauthApp::CLIENT_ID, &oauth.client_secret, &oauth.redirect_uri)
         .listen(address)
         .account("codex-k8s", token)
-        .repository(DEMO_REPOSITORY)
         .state_file(data_dir.join("github.json"))
         .start()
         .await?;
-    for number in 1..=DEMO_ISSUES {
-        if !github.has_issue(DEMO_REPOSITORY, number) {
-            let title = format!("Spelling error in the README file ({number})");
-            github.add_issue(
-                DEMO_REPOSITORY,
-                number,
-                &title,
-                "It looks like you accidentally spelled 'commit' with two 't's.",
-                &[],
-            )?;
+    for (repository, count) in issues {
+        for number in (1..=count)
+            .filter(|number| !github.has_issue(repository, *number))
+            .collect::<Vec<_>>()
+        {
+            let body = "It looks like this has been so for a while.";
+            github.add_issue(repository, number, title(number), body, &[])?;
         }
+    }
+    if demo != Amount::Nothing {
+        people_github(&github)?;
     }
     Ok(github)
 }
@@ -122,6 +131,7 @@ impl Kubernetes {
         address: SocketAddr,
         token: &str,
         agent_program: Option<String>,
+        demo: Amount,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("can't find this program")?;
         let program = program.to_str().context("the path of this program isn't UTF-8")?;
@@ -129,7 +139,8 @@ impl Kubernetes {
         let configured = agent_program.map(|value| format!("{}={value}", variables::AGENT_PROGRAM.name));
         let command = match &configured {
             Some(setting) => vec!["env", setting, program, "agent"],
-            None => vec![program, "agent"],
+            None if demo == Amount::Nothing => vec![program, "agent"],
+            None => vec![program, "dev", "agent"],
         };
         let mut builder = kubernetes::Simulator::builder()
             .address(address)

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// Everything that `dev` puts into its data directory, apart from the lock.
-const CONTENT: [&str; 9] = [
+const CONTENT: [&str; 10] = [
     "postgres",
     "postgres.password",
     "postgres.log",
@@ -18,6 +18,7 @@ const CONTENT: [&str; 9] = [
     "logs",
     "dev.json",
     "postgres.initialising",
+    super::demo::TOLD,
 ];
 
 /// Held as long as this process runs; the system lets go of it when the process ends, however it ends.

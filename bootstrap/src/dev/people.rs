@@ -1,6 +1,6 @@
 //! Who may sign in to a simulated GitHub, one person for each role, and somebody whom nobody has invited.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use domain::Secret;
 use domain::access::{PlatformRole, ProjectRole};
 use domain::flow::FlowActor;
@@ -28,8 +28,12 @@ const READER: &str = "rita@example.com";
 pub(super) const PEOPLE: [Person; 6] = [
     person("olga", "owner: may everything", OWNER),
     person("adam", "platform admin: users and all projects", ADMIN),
-    person("lea", "admin of the project demo", LEAD),
-    person("walt", "read and write in the project demo", WRITER),
+    person("lea", "admin of the project demo, sees storefront", LEAD),
+    person(
+        "walt",
+        "read and write in the project demo, admin of telemetry",
+        WRITER,
+    ),
     person("rita", "read in the project demo", READER),
     person("eve", "not invited", "eve@example.com"),
 ];
@@ -50,17 +54,18 @@ pub(super) async fn seed(database_url: &str) -> Result<()> {
         store.ensure_owner(&OWNER.parse()?).await?;
         let admin = store.invite(&ADMIN.parse()?, by).await?;
         store.set_role(admin.id, PlatformRole::Admin, by).await?;
-        let project = store
-            .project(DEMO_PROJECT)
-            .await?
-            .context("there is no demo project")?;
-        for (email, role) in [
-            (LEAD, ProjectRole::Admin),
-            (WRITER, ProjectRole::ReadWrite),
-            (READER, ProjectRole::Read),
+        for (email, slug, role) in [
+            (LEAD, DEMO_PROJECT, ProjectRole::Admin),
+            (WRITER, DEMO_PROJECT, ProjectRole::ReadWrite),
+            (READER, DEMO_PROJECT, ProjectRole::Read),
+            (LEAD, "storefront", ProjectRole::Read),
+            (WRITER, "telemetry", ProjectRole::Admin),
         ] {
             let user = store.invite(&email.parse()?, by).await?;
-            store.set(project, user.id, role, by).await?;
+            // With `--empty` there is but the one.
+            if let Some(project) = store.project(slug).await? {
+                store.set(project, user.id, role, by).await?;
+            }
         }
     }
     store.close().await;

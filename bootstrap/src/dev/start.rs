@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use testkit::postgres::{Installation, Server, Settings};
 use tokio_util::sync::CancellationToken;
 
 use super::counterparts::{AGENT_IMAGE, Kubernetes, OauthApp, encryption_key, start_github};
+use super::demo::{self, Amount};
 use super::people;
 use super::progress::Progress;
 use super::services::{Running, Service, variable};
@@ -25,7 +27,7 @@ const DATABASE: &str = "codex_k8s";
 /// Everything that runs, in the order of its making.
 struct Product {
     database: Option<Server>,
-    github: Option<github::Simulator>,
+    github: Option<Arc<github::Simulator>>,
     kubernetes: Option<Kubernetes>,
     gateway: Running,
     worker: Running,
@@ -56,15 +58,39 @@ pub(crate) async fn run(env: &Environment, dev: Dev) -> Result<ExitCode> {
 
     let asked = signals::shutdown(false)?;
     let stop = CancellationToken::new();
+    let demo = match dev {
+        Dev { empty: true, .. } => Amount::Nothing,
+        // It needs a GitHub and a cluster with which one may do what one likes.
+        _ if Github::is_configured(env)? || Cluster::is_configured(env)? => Amount::Nothing,
+        Dev { quiet: true, .. } => Amount::Story,
+        _ => Amount::Everything,
+    };
     let mut product = tokio::select! {
-        product = bring_up(env, &data_dir, gateway, &stop, progress) => product?,
+        product = bring_up(env, &data_dir, gateway, demo, &stop, progress) => product?,
         () = asked.cancelled() => bail!("interrupted while starting"),
     };
     introduce(&product, &data_dir);
+    let events = match (&product.github, demo) {
+        (None, _) | (_, Amount::Nothing) => None,
+        (Some(github), _) => {
+            let (github, stop) = (Arc::clone(github), stop.clone());
+            Some(demo::start(
+                demo,
+                github,
+                &product.state,
+                &data_dir,
+                stop,
+                progress,
+            ))
+        }
+    };
 
     watch_over(&mut product, &asked, progress).await;
     progress.say("stopping; Ctrl-C once more stops at once");
     stop.cancel();
+    if let Some(events) = events {
+        events.await?;
+    }
     tokio::join!(product.worker.ended(), product.gateway.ended());
     if let Some(kubernetes) = product.kubernetes {
         kubernetes.stop().await?;
@@ -81,12 +107,13 @@ async fn bring_up(
     env: &Environment,
     data_dir: &Path,
     gateway: SocketAddr,
+    demo: Amount,
     stop: &CancellationToken,
     progress: Progress,
 ) -> Result<Product> {
     let earlier = State::read(data_dir)?;
     let (database, database_url) = start_database(env, data_dir, gateway, progress).await?;
-    prepare_database(&database_url, progress).await?;
+    prepare_database(&database_url, data_dir, demo, progress).await?;
 
     let kept = |of: fn(&State) -> Option<&Simulated>| {
         earlier
@@ -116,7 +143,7 @@ async fn bring_up(
     } else {
         let token = kept(|state| state.github.as_ref());
         let oauth = OauthApp::new(&state.url, random_token());
-        let github = start_github(data_dir, ports::near(gateway, 1)?, &token, &oauth).await?;
+        let github = start_github(data_dir, ports::near(gateway, 1)?, &token, &oauth, demo).await?;
         let key = encryption_key(data_dir)?;
         for_gateway.extend(oauth.variables(&state.url, github.url(), &key));
         people::seed(&state.database_url).await?;
@@ -127,7 +154,7 @@ async fn bring_up(
             url: github.url().to_owned(),
             token,
         });
-        Some(github)
+        Some(Arc::new(github))
     };
     let kubernetes = if Cluster::is_configured(env)? {
         progress.say("Kubernetes: the real one that is configured");
@@ -135,7 +162,8 @@ async fn bring_up(
     } else {
         let token = kept(|state| state.kubernetes.as_ref());
         let agent_program = env.text(&v::AGENT_PROGRAM)?;
-        let kubernetes = Kubernetes::start(data_dir, ports::near(gateway, 2)?, &token, agent_program).await?;
+        let kubernetes =
+            Kubernetes::start(data_dir, ports::near(gateway, 2)?, &token, agent_program, demo).await?;
         let address = kubernetes.address();
         progress.say(&format!("Kubernetes is simulated on {}", address.url));
         for_worker.extend(variable(&v::KUBERNETES_URL, &address.url));
@@ -210,7 +238,7 @@ async fn start_database(
 }
 
 /// Migrations and the demo project.
-async fn prepare_database(url: &str, progress: Progress) -> Result<()> {
+async fn prepare_database(url: &str, data_dir: &Path, demo: Amount, progress: Progress) -> Result<()> {
     let options = postgres::Options {
         max_connections: 2,
         ..postgres::Options::new(Secret::new(url.to_owned()))
@@ -222,6 +250,9 @@ async fn prepare_database(url: &str, progress: Progress) -> Result<()> {
         .context("can't bring the database's schema up to date")?;
     let repository = DEMO_REPOSITORY.parse()?;
     store.seed_project(DEMO_PROJECT, DEMO_SLOTS, &repository).await?;
+    if demo != Amount::Nothing {
+        demo::projects(&store, data_dir).await?;
+    }
     store.close().await;
     progress.say(&format!(
         "the schema is up to date; project {DEMO_PROJECT} has {DEMO_REPOSITORY}"
