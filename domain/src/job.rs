@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::id::{CorrelationId, DeliveryId, RunId};
 use crate::repository::RepositoryName;
 pub use desk::{
-    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason,
-    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts, RunTime, StoppedAt,
+    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
+    JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel, QueueCounts, RunTime,
+    StoppedAt,
 };
 
 /// The queue of webhook deliveries: short jobs that must not wait behind runs.

@@ -12,6 +12,7 @@
 //! [`job::RunReport`] writes the status comment through [`port::Forge`].
 
 pub mod access;
+pub mod audit;
 pub mod clock;
 pub mod delivery;
 pub mod event;
@@ -19,6 +20,7 @@ pub mod flow;
 pub mod id;
 pub mod job;
 pub mod label;
+pub mod overview;
 pub mod policy;
 pub mod port;
 pub mod queue;

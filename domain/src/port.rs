@@ -4,6 +4,7 @@
 //! on every implementation.
 
 pub mod access;
+pub mod staff;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -16,8 +17,8 @@ use crate::delivery::{
 use crate::flow::{Author, FlowActor, FlowEvent, RecordedEvent};
 use crate::id::{CommentId, CorrelationId, DeliveryId, JobId, RunId};
 use crate::job::{
-    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobSelection, JobSummary,
-    JobsChanged, NewJob, QueueCounts,
+    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
+    JobSelection, JobsChanged, NewJob, QueueCounts,
 };
 use crate::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
@@ -194,19 +195,35 @@ pub trait Cluster: Send + Sync {
     async fn watch(&self, hint: &(dyn Fn(RunId) + Send + Sync)) -> Result<(), PortError>;
 }
 
-/// Jobs as staff see and steer them. Every change is audited, in its own transaction.
+/// Jobs as staff see and steer them. A job belongs to the project whose repository's delivery it is correlated to;
+/// those of other projects than the given, or of none's where the given are some, aren't there. Every change is
+/// audited, in its own transaction.
 #[async_trait]
 pub trait JobDesk: Send + Sync {
-    /// Jobs, newest first.
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError>;
+    /// Jobs, newest first. Answers quickly, with less than was asked for where that needs a long search.
+    async fn list(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPage, PortError>;
     /// One job whole.
-    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError>;
+    async fn get(&self, id: JobId, projects: &Projects) -> Result<Option<JobDetail>, PortError>;
+    /// What it logged after this line, oldest first, at most so many; of all attempts.
+    async fn log(
+        &self,
+        id: JobId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<JobLogLine>, PortError>;
     /// Unfinished jobs per queue.
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError>;
     /// Why a job isn't running; `None` if there is no such job.
-    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError>;
+    async fn why(&self, id: JobId, projects: &Projects) -> Result<Option<JobExplanation>, PortError>;
     /// Changes one job.
-    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError>;
+    async fn change(
+        &self,
+        id: JobId,
+        change: JobChange,
+        projects: &Projects,
+        by: &Author,
+    ) -> Result<JobAction, PortError>;
     /// How many jobs a change would find.
     async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError>;
     /// Changes many, the newest first, in transactions of a bounded size. To be called again after an error: what

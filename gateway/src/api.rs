@@ -3,10 +3,12 @@
 //! views of its own, so that the domain stays free of how it is shown.
 
 pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod auth;
 mod author;
 pub(crate) mod deliveries;
 pub(crate) mod jobs;
+pub(crate) mod overview;
 mod page;
 pub(crate) mod queues;
 pub(crate) mod runs;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use domain::port::access::{
     IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
+use domain::port::staff::{AuditDesk, OverviewDesk};
 use domain::port::{DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -38,6 +39,8 @@ pub struct Ports {
     pub runs: Arc<dyn RunDesk>,
     /// Deliveries for staff.
     pub deliveries: Arc<dyn DeliveryDesk>,
+    /// What staff see of the whole.
+    pub staff: StaffPorts,
     /// People and what they may.
     pub access: AccessPorts,
     /// Who says who people are; without one nobody can sign in.
@@ -74,6 +77,28 @@ impl AccessPorts {
             users: store.clone(),
             members: store.clone(),
             own: store,
+        }
+    }
+}
+
+/// What staff see of the whole.
+#[derive(Clone)]
+pub struct StaffPorts {
+    /// Everything at a glance.
+    pub overview: Arc<dyn OverviewDesk>,
+    /// Who changed what.
+    pub audit: Arc<dyn AuditDesk>,
+}
+
+impl StaffPorts {
+    /// All of them from one store.
+    pub fn of<T>(store: Arc<T>) -> Self
+    where
+        T: OverviewDesk + AuditDesk + 'static,
+    {
+        Self {
+            overview: store.clone(),
+            audit: store,
         }
     }
 }

@@ -27,6 +27,6 @@ mod source_limit;
 mod traceparent;
 mod webhook;
 
-pub use app::{AccessPorts, Gateway, Ports};
+pub use app::{AccessPorts, Gateway, Ports, StaffPorts};
 pub use openapi::openapi;
 pub use settings::{MIN_SECRET_BYTES, RateLimit, Settings, SettingsError};

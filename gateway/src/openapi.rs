@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
-use crate::api::{auth, deliveries, jobs, queues, runs, schedules};
+use crate::api::{audit, auth, deliveries, jobs, overview, queues, runs, schedules};
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
@@ -30,12 +30,14 @@ use crate::{health, metrics, webhook};
     ),
     tags(
         (name = "webhooks", description = "What GitHub calls"),
+        (name = "overview", description = "How everything fares"),
         (name = "jobs", description = "Jobs of the queue"),
         (name = "queues", description = "Queues, pauses, limits, workers"),
         (name = "schedules", description = "Jobs at set times"),
         (name = "runs", description = "Runs of agents"),
         (name = "deliveries", description = "The ledger of webhook deliveries"),
         (name = "access", description = "Signing in, people, members, own sessions and tokens"),
+        (name = "audit", description = "Who changed what"),
         (name = "health", description = "For the cluster"),
         (name = "description", description = "This document"),
     ),
@@ -78,9 +80,12 @@ fn all(guarded: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
 
 fn staff_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(overview::show))
+        .routes(routes!(audit::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::counts))
         .routes(routes!(jobs::show))
+        .routes(routes!(jobs::log::log))
         .routes(routes!(jobs::why::why))
         .routes(routes!(jobs::change::retry))
         .routes(routes!(jobs::change::cancel))

@@ -12,3 +12,4 @@ pub mod ledger;
 pub mod memory;
 pub mod queue_desk;
 pub mod runs;
+pub mod staff;

@@ -1,33 +1,47 @@
 //! Jobs as staff see and steer them: the queue's own desk, with an audit event for every change.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use domain::access::Projects;
 use domain::flow::{Author, FlowActor, FlowEvent};
 use domain::id::{CorrelationId, JobId};
 use domain::job::{
-    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason,
-    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts, RunTime, StoppedAt,
+    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
+    JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel, QueueCounts, RunTime,
+    StoppedAt,
 };
 use domain::port::{JobDesk, PortError};
-use queue::{Action, By, Change, JobRow, QueueCount, Reason, Selection, State, When};
+use queue::{Action, By, Change, JobRow, QueueCount, Reason, Scope, Selection, State, When};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::error::{Error, db, refused};
+use crate::error::{Error, db};
 use crate::store::page;
 use crate::{Store, flow};
 
 #[async_trait]
 impl JobDesk for Store {
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
-        self.search(to_filter(filter)).await
+    async fn list(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPage, PortError> {
+        let scope = projects.ids().map(|ids| Scope {
+            condition: OF_PROJECTS,
+            ids,
+        });
+        self.search(queue::Filter {
+            scope,
+            ..to_filter(filter)
+        })
+        .await
     }
 
-    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
+    async fn get(&self, id: JobId, projects: &Projects) -> Result<Option<JobDetail>, PortError> {
         let Some((row, attempts)) = self.queue.get(id.0).await.map_err(db)? else {
             return Ok(None);
         };
+        if !self.is_seen(row.correlation_id.as_deref(), projects).await? {
+            return Ok(None);
+        }
+        let progress = self.queue.progress(id.0).await.map_err(db)?;
         let attempts = attempts.into_iter().map(|a| JobAttempt {
             attempt: a.attempt,
             at: a.at,
@@ -41,8 +55,42 @@ impl JobDesk for Store {
             attempts: attempts.collect(),
             unique_key: row.unique_key.clone(),
             traceparent: row.traceparent.clone(),
+            progress: progress.map(|report| JobProgress {
+                done: report.done,
+                total: report.total,
+                note: report.note,
+                at: report.at,
+                attempt: report.attempt,
+            }),
             summary: summary(row),
         }))
+    }
+
+    async fn log(
+        &self,
+        id: JobId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<JobLogLine>, PortError> {
+        if self.seen(id, projects).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let lines = self.queue.log(id.0, Some(after), page(limit)).await.map_err(db)?;
+        let line = |line: queue::LogLine| JobLogLine {
+            id: line.id,
+            at: line.at,
+            attempt: line.attempt,
+            level: match line.level() {
+                queue::LogLevel::Debug => LogLevel::Debug,
+                queue::LogLevel::Info => LogLevel::Info,
+                queue::LogLevel::Warn => LogLevel::Warn,
+                queue::LogLevel::Error => LogLevel::Error,
+            },
+            worker: line.worker,
+            line: line.line,
+        };
+        Ok(lines.into_iter().map(line).collect())
     }
 
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
@@ -50,7 +98,10 @@ impl JobDesk for Store {
         Ok(counts.into_iter().map(counted).collect())
     }
 
-    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError> {
+    async fn why(&self, id: JobId, projects: &Projects) -> Result<Option<JobExplanation>, PortError> {
+        if self.seen(id, projects).await?.is_none() {
+            return Ok(None);
+        }
         let Some(explanation) = self.queue.explain(id.0).await.map_err(db)? else {
             return Ok(None);
         };
@@ -62,8 +113,15 @@ impl JobDesk for Store {
         }))
     }
 
-    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError> {
-        let Some(row) = self.steered(id).await? else {
+    async fn change(
+        &self,
+        id: JobId,
+        change: JobChange,
+        projects: &Projects,
+        by: &Author,
+    ) -> Result<JobAction, PortError> {
+        // Read before there is a transaction, on a connection of its own.
+        let Some(row) = self.seen(id, projects).await? else {
             return Ok(JobAction::NotFound);
         };
         let mut tx = self.begin().await?;
@@ -134,8 +192,14 @@ impl JobDesk for Store {
     }
 }
 
-/// How many pages a search goes through, each of tens of thousands of jobs.
-const PAGES: usize = 40;
+/// How long a search that no index serves goes on before it answers with what it has.
+const PATIENCE: Duration = Duration::from_millis(120);
+
+/// Whether a job is correlated to a delivery of a repository of these projects.
+const OF_PROJECTS: &str = "exists (
+    select from platform.delivery as delivery
+    join platform.repository as repository on lower(repository.name) = lower(delivery.repository)
+    where delivery.id = job.correlation_id and repository.project_id = any($ids))";
 
 /// The actor in the queue's own audit.
 pub(crate) fn steered_by(by: &Author) -> By {
@@ -174,10 +238,11 @@ fn to_filter(filter: &JobFilter) -> queue::Filter {
         tenant: filter.tenant.clone(),
         key: filter.key.clone(),
         error: filter.error.clone(),
-        args: None,
+        args: filter.args.clone(),
         created_after: filter.created_after,
         created_before: filter.created_before,
         before: filter.before.map(|id| id.0),
+        scope: None,
         limit: page(filter.limit),
     }
 }
@@ -209,22 +274,20 @@ fn reason(reason: &Reason) -> JobReason {
 }
 
 impl Store {
-    /// A full page, or all there is: the queue looks at a bounded number of jobs at a time.
-    async fn search(&self, mut filter: queue::Filter) -> Result<Vec<JobSummary>, PortError> {
-        let wanted = filter.limit;
-        let mut found = Vec::new();
-        for _ in 0..PAGES {
-            filter.limit = wanted - found.len() as i64;
+    /// A full page, all there is, or what was found in time: the queue looks at a bounded number of jobs at a time.
+    async fn search(&self, mut filter: queue::Filter) -> Result<JobPage, PortError> {
+        let (wanted, began) = (filter.limit, Instant::now());
+        let mut jobs = Vec::new();
+        loop {
+            filter.limit = wanted - jobs.len() as i64;
             let page = self.queue.list(&filter).await.map_err(db)?;
-            found.extend(page.jobs.into_iter().map(summary));
+            jobs.extend(page.jobs.into_iter().map(summary));
             filter.before = page.next;
-            if page.next.is_none() || found.len() as i64 >= wanted {
-                return Ok(found);
+            if page.next.is_none() || jobs.len() as i64 >= wanted || began.elapsed() > PATIENCE {
+                let next = page.next.map(JobId);
+                return Ok(JobPage { jobs, next });
             }
         }
-        Err(refused(
-            "too few of too many jobs match: ask for something more particular",
-        ))
     }
 
     /// Whether the job exists and hasn't ended.
@@ -238,9 +301,30 @@ impl Store {
         }))
     }
 
-    /// The job's line, for the audit: read before there is a transaction, on a connection of its own.
-    async fn steered(&self, id: JobId) -> Result<Option<JobRow>, PortError> {
-        Ok(self.queue.get(id.0).await.map_err(db)?.map(|(row, _)| row))
+    /// The job's line, if it belongs to these projects.
+    async fn seen(&self, id: JobId, projects: &Projects) -> Result<Option<JobRow>, PortError> {
+        let Some((row, _)) = self.queue.get(id.0).await.map_err(db)? else {
+            return Ok(None);
+        };
+        let seen = self.is_seen(row.correlation_id.as_deref(), projects).await?;
+        Ok(seen.then_some(row))
+    }
+
+    /// As [`OF_PROJECTS`], of one job.
+    async fn is_seen(&self, correlation_id: Option<&str>, projects: &Projects) -> Result<bool, PortError> {
+        let Some(project_ids) = projects.ids() else {
+            return Ok(true);
+        };
+        sqlx::query_scalar!(
+            r#"select exists (
+                select from platform.delivery d join platform.repository r on lower(r.name) = lower(d.repository)
+                where d.id = $1 and r.project_id = any($2)) as "seen!""#,
+            correlation_id,
+            &project_ids,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(db)
     }
 }
 

@@ -10,6 +10,7 @@
 //! that knows how a [`domain::job::NewJob`] is put into the queue.
 
 mod access;
+mod audit_desk;
 mod delivery_desk;
 mod enqueue;
 mod error;
@@ -20,6 +21,7 @@ mod keyring;
 mod ledger;
 mod migrate;
 mod options;
+mod overview_desk;
 mod packing;
 mod partitions;
 mod project;

@@ -6,10 +6,12 @@
 mod apply;
 mod audit;
 mod counts;
+mod pulse;
 mod queues;
 mod search;
 mod snapshot;
 mod steer;
+mod throughput;
 mod workers;
 
 use chrono::{DateTime, Utc};
@@ -22,11 +24,13 @@ pub use audit::{AuditEntry, AuditFilter};
 pub(crate) use audit::{Subject, forget as forget_audit, record_subject};
 pub use counts::QueueCount;
 pub(crate) use counts::{Gauges, read_gauges};
+pub use pulse::Pulse;
 pub use queues::QueueRow;
 pub(crate) use search::bounded;
-pub use search::{Filter, Page};
+pub use search::{Filter, Page, Scope};
 pub use snapshot::{Holder, SnapshotHolders};
 pub use steer::{Action, By, Change, When};
+pub use throughput::{Latencies, Throughput, ThroughputRow, Window};
 pub use workers::LiveWorker;
 
 use crate::{Error, Queue};

@@ -39,13 +39,13 @@ macro_rules! to_history {
             ", noted as (insert into queue.settled (job_id) select id from gone where awaited)
             insert into queue.history (id, created_at, started_at, kind_id, worker_id, attempt, max_attempts,
                 timeout_ms, queue_id, priority, state, unique_key, correlation_id, traceparent, reason, tags,
-                args, tenant, key, result, expires_on)
+                args, tenant, key, run_at, result, expires_on)
             select id, created_at, claimed_at, kind_id, claimed_by, attempt, max_attempts, timeout_ms, queue_id,
                 priority, ",
             $state,
             ", unique_key, correlation_id, traceparent, ",
             $reason,
-            ", tags, args, tenant, key, ",
+            ", tags, args, tenant, key, run_at, ",
             $result,
             ", coalesce((
                 select array_agg((clock_timestamp() at time zone 'utc')::date + retention.keep_days order by n)

@@ -84,7 +84,7 @@ impl Conditions {
             created_after: self.created_after,
             created_before: self.created_before,
             before: self.before,
-            limit: 0,
+            ..Filter::default()
         }
     }
 }

@@ -159,6 +159,7 @@ pub(super) async fn audit(queue: &Queue, audited: &Audited, json: bool) -> Resul
         action: audited.action.clone(),
         job_id: audited.job,
         subject: audited.subject.clone(),
+        ..AuditFilter::default()
     };
     let entries = queue.audit(&filter, audited.before, audited.limit).await?;
     let entries: Vec<Value> = entries.into_iter().map(|entry| {

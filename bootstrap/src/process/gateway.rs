@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use domain::access::OwnerWish;
 use domain::port::access::{IdentityProvider, SignIns};
-use gateway::{AccessPorts, Gateway, Ports};
+use gateway::{AccessPorts, Gateway, Ports, StaffPorts};
 use github::GithubIdentity;
 use metrics_exporter_prometheus::PrometheusHandle;
 use postgres::Store;
@@ -82,6 +82,7 @@ pub(crate) fn compose(
         schedules: store.clone(),
         runs: store.clone(),
         deliveries: store.clone(),
+        staff: StaffPorts::of(store.clone()),
         access: AccessPorts::of(store),
         identity,
     };

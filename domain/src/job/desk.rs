@@ -139,6 +139,8 @@ pub struct JobDetail {
     pub unique_key: Option<String>,
     /// W3C trace context of the one who enqueued it.
     pub traceparent: Option<String>,
+    /// How far it has come, where it said so.
+    pub progress: Option<JobProgress>,
 }
 
 /// Which jobs; all conditions must hold. Newest first.
@@ -162,6 +164,8 @@ pub struct JobFilter {
     pub key: Option<String>,
     /// Only with this text in the last error.
     pub error: Option<String>,
+    /// Only with arguments that contain this object's members.
+    pub args: Option<Value>,
     /// Only enqueued at or after.
     pub created_after: Option<DateTime<Utc>>,
     /// Only enqueued before.
@@ -170,6 +174,61 @@ pub struct JobFilter {
     pub before: Option<JobId>,
     /// At most so many, in a list.
     pub limit: i64,
+}
+
+/// A page of jobs.
+#[derive(Debug, Clone)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<JobSummary>,
+    /// Where to go on; `None` if there is nothing more. A search that no index serves may have looked at as many
+    /// jobs as one page may, and found few or none.
+    pub next: Option<JobId>,
+}
+
+/// How much a line that a job logged matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// For whoever looks for a fault.
+    Debug,
+    /// The usual course.
+    Info,
+    /// Not as it should be.
+    Warn,
+    /// Wrong.
+    Error,
+}
+
+/// A line that a job logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobLogLine {
+    /// Its place among all lines.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// In which attempt, from 1.
+    pub attempt: i32,
+    /// On which worker.
+    pub worker: String,
+    /// How much it matters.
+    pub level: LogLevel,
+    /// What it says; may hold line breaks.
+    pub line: String,
+}
+
+/// How far a job has come, by its last report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobProgress {
+    /// So much is done.
+    pub done: i64,
+    /// Of so much; 0 where nobody knows.
+    pub total: i64,
+    /// In words.
+    pub note: String,
+    /// When it was reported.
+    pub at: DateTime<Utc>,
+    /// In which attempt, from 1.
+    pub attempt: i32,
 }
 
 /// How many jobs of a queue are in a state.

@@ -1,7 +1,8 @@
-//! Jobs of the queue: list and show; `why` says what holds one up, `change` and `bulk` steer them.
+//! Jobs of the queue: list and show; `log` is what they say, `why` says what holds one up, `change` and `bulk` steer them.
 
 pub(crate) mod bulk;
 pub(crate) mod change;
+pub(crate) mod log;
 mod view;
 pub(crate) mod why;
 
@@ -11,12 +12,15 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::JobId;
+use domain::access::Right;
 use domain::job::JobFilter;
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::page::{self, Page};
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params, Text};
 use view::{Job, JobLine, JobState, QueueCounts};
@@ -52,6 +56,9 @@ pub(crate) struct JobQuery {
     /// Only with this text, in any case, in the last error.
     #[param(value_type = Option<String>)]
     error: Option<Text<512>>,
+    /// Only with arguments that contain this JSON object's members: `{"run_id": 7}`.
+    #[param(value_type = Option<String>)]
+    args: Option<Text<2048>>,
     /// Only enqueued at or after.
     created_after: Option<DateTime<Utc>>,
     /// Only enqueued before.
@@ -64,13 +71,13 @@ pub(crate) struct JobQuery {
     limit: Limit<200>,
 }
 
-/// Jobs, newest first.
+/// Jobs, newest first; those of one's projects' deliveries for members.
 #[utoipa::path(
     get,
     path = "/api/v1/staff/jobs",
     operation_id = "list_jobs",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_read"))),
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(JobQuery),
     responses(
@@ -79,6 +86,7 @@ pub(crate) struct JobQuery {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
+    who: Who,
     Params(query): Params<JobQuery>,
 ) -> Result<Json<Page<JobLine>>, ApiError> {
     let limit = query.limit.get();
@@ -94,13 +102,27 @@ pub(crate) async fn list(
         tenant: long(query.tenant),
         key: long(query.key),
         error: long(query.error),
+        args: query.args.map(|args| contained(&args.0)).transpose()?,
         created_after: query.created_after,
         created_before: query.created_before,
         before: page::key(query.before.as_deref(), |text| text.parse().ok())?,
         limit: limit as i64 + 1,
     };
-    let lines = app.ports.jobs.list(&filter).await?;
-    Ok(Json(Page::cut(lines, limit, |job| job.id)))
+    let projects = who.projects(Right::ProjectRead);
+    let page = app.ports.jobs.list(&filter, &projects).await?;
+    if page.jobs.len() > limit {
+        return Ok(Json(Page::cut(page.jobs, limit, |job| job.id)));
+    }
+    let jobs = page.jobs.into_iter().map(JobLine::from).collect();
+    Ok(Json(Page::new(jobs, page.next)))
+}
+
+/// An object to look for in arguments.
+fn contained(text: &str) -> Result<Value, ApiError> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => Ok(Value::Object(members)),
+        _ => Err(catalogue::QUERY_INVALID.with("`args` takes a JSON object, such as {\"run_id\": 7}")),
+    }
 }
 
 /// Unfinished jobs per queue.
@@ -129,7 +151,7 @@ pub(crate) async fn counts(
     path = "/api/v1/staff/jobs/{id}",
     operation_id = "show_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_read"))),
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     responses(
@@ -138,12 +160,13 @@ pub(crate) async fn counts(
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     _: NoParams,
 ) -> Result<Json<Job>, ApiError> {
     app.ports
         .jobs
-        .get(id)
+        .get(id, &who.projects(Right::ProjectRead))
         .await?
         .map(|job| Json(job.into()))
         .ok_or_else(|| unknown(id))

@@ -15,7 +15,8 @@ use crate::problem::{ApiError, catalogue};
 pub(crate) struct Page<T> {
     /// The lines.
     items: Vec<T>,
-    /// Hand it in as `before` to get the next page; null when there is none.
+    /// Hand it in as `before` to get the next page; null when there is none. A page may be short, or empty, and still
+    /// not be the last: a search that no index serves answers with what it found in time.
     next: Option<String>,
 }
 
@@ -31,6 +32,16 @@ impl<T> Page<T> {
         Self {
             items: lines.into_iter().map(T::from).collect(),
             next,
+        }
+    }
+}
+
+impl<T> Page<T> {
+    /// A page of a search that may have to go on although it is short.
+    pub(crate) fn new(items: Vec<T>, next: Option<impl fmt::Display>) -> Self {
+        Self {
+            items,
+            next: next.map(cursor),
         }
     }
 }

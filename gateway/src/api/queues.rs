@@ -1,6 +1,6 @@
 //! Queues, their pauses and limits, and the workers that serve them.
 
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ mod client;
 mod description;
 mod examples;
 mod log;
+mod overview;
 mod people;
 mod rights;
 mod sign_in;

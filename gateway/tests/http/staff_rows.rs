@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::delivery::{DeliveryDetail, DeliveryStatus, DeliverySummary};
 use domain::flow::{FlowActor, RecordedEvent};
-use domain::job::{JobAttempt, JobDetail, JobState, JobSummary};
+use domain::job::{JobAttempt, JobDetail, JobProgress, JobState, JobSummary};
 use domain::run::{RunState, RunSummary};
 use domain::stage::Stage;
 use domain::{CommentId, DeliveryId, JobId, RunId};
@@ -54,6 +54,13 @@ pub(crate) fn job(number: i64, state: JobState) -> JobDetail {
         }],
         unique_key: None,
         traceparent: None,
+        progress: Some(JobProgress {
+            done: 3,
+            total: 7,
+            note: "seven steps".to_owned(),
+            at: at(8),
+            attempt: 1,
+        }),
     }
 }
 

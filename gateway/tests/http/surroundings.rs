@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use gateway::{AccessPorts, Gateway, Ports, RateLimit, Settings, SettingsError};
+use gateway::{AccessPorts, Gateway, Ports, RateLimit, Settings, SettingsError, StaffPorts};
 use serde_json::json;
 
 use crate::client::{LABELED, PATH, delivery};
@@ -18,6 +18,7 @@ async fn no_start_without_a_secret() {
         schedules: world.schedules.clone(),
         runs: world.runs.clone(),
         deliveries: world.deliveries.clone(),
+        staff: StaffPorts::of(world.staff.clone()),
         access: AccessPorts::of(world.access.clone()),
         identity: None,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use domain::Secret;
-use gateway::{AccessPorts, Gateway, Ports, Settings};
+use gateway::{AccessPorts, Gateway, Ports, Settings, StaffPorts};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::Value;
 use testkit::fake::access::{FakeAccess, FakeIdentityProvider};
@@ -13,6 +13,7 @@ use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
 use testkit::fake::inbox::FakeInbox;
 use testkit::fake::job_desk::FakeJobDesk;
 use testkit::fake::queue_desk::{FakeQueueDesk, FakeScheduleDesk};
+use testkit::fake::staff::FakeStaff;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -28,6 +29,7 @@ pub(crate) struct World {
     pub(crate) schedules: Arc<FakeScheduleDesk>,
     pub(crate) runs: Arc<FakeRunDesk>,
     pub(crate) deliveries: Arc<FakeDeliveryDesk>,
+    pub(crate) staff: Arc<FakeStaff>,
     pub(crate) access: Arc<FakeAccess>,
     pub(crate) provider: Arc<FakeIdentityProvider>,
     pub(crate) recorder: PrometheusRecorder,
@@ -66,6 +68,7 @@ impl World {
         let schedules = Arc::new(FakeScheduleDesk::default());
         let runs = Arc::new(FakeRunDesk::default());
         let deliveries = Arc::new(FakeDeliveryDesk::default());
+        let staff = Arc::new(FakeStaff::default());
         let access = Arc::new(FakeAccess::default());
         let provider = Arc::new(FakeIdentityProvider::default());
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -77,6 +80,7 @@ impl World {
             schedules: schedules.clone(),
             runs: runs.clone(),
             deliveries: deliveries.clone(),
+            staff: StaffPorts::of(staff.clone()),
             access: AccessPorts::of(access.clone()),
             identity: settings.public_url.is_some().then(|| provider.clone() as _),
         };
@@ -88,6 +92,7 @@ impl World {
             schedules,
             runs,
             deliveries,
+            staff,
             access,
             provider,
             recorder,

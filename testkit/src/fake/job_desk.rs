@@ -6,13 +6,16 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use domain::JobId;
+use domain::access::Projects;
 use domain::flow::Author;
 use domain::job::{
-    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobPreview, JobReason, JobSelection,
-    JobState, JobSummary, JobsChanged, QueueCounts,
+    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview, JobReason,
+    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts,
 };
 use domain::port::{JobDesk, PortError};
+use domain::{JobId, ProjectId};
+
+use serde_json::Value;
 
 use super::desks::{at_most, lock};
 
@@ -21,6 +24,8 @@ use super::desks::{at_most, lock};
 pub struct FakeJobDesk {
     jobs: Mutex<BTreeMap<JobId, JobDetail>>,
     reasons: Mutex<BTreeMap<JobId, Vec<JobReason>>>,
+    logs: Mutex<BTreeMap<JobId, Vec<JobLogLine>>>,
+    projects: Mutex<BTreeMap<String, ProjectId>>,
     audit: Mutex<Vec<(JobId, JobChange, Author)>>,
 }
 
@@ -33,6 +38,22 @@ impl FakeJobDesk {
     /// Says why a job isn't running.
     pub fn put_reasons(&self, id: JobId, reasons: Vec<JobReason>) {
         lock(&self.reasons).insert(id, reasons);
+    }
+
+    /// Gives a job its log.
+    pub fn write_log(&self, id: JobId, lines: Vec<JobLogLine>) {
+        lock(&self.logs).insert(id, lines);
+    }
+
+    /// Has jobs of this correlation belong to a project.
+    pub fn put_correlation(&self, id: &str, project: ProjectId) {
+        lock(&self.projects).insert(id.to_owned(), project);
+    }
+
+    fn is_seen(&self, job: &JobSummary, projects: &Projects) -> bool {
+        let known = lock(&self.projects);
+        let project = job.correlation_id.as_ref().and_then(|id| known.get(id));
+        *projects == Projects::All || project.is_some_and(|id| projects.contains(*id))
     }
 
     /// What was done, and by whom.
@@ -104,18 +125,46 @@ fn matches(filter: &JobFilter, job: &JobSummary) -> bool {
 
 #[async_trait]
 impl JobDesk for FakeJobDesk {
-    async fn list(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, PortError> {
+    async fn list(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPage, PortError> {
         let jobs = lock(&self.jobs);
-        let matching = jobs.values().rev().map(|job| &job.summary);
-        Ok(matching
-            .filter(|job| matches(filter, job))
-            .take(at_most(filter.limit))
-            .cloned()
-            .collect())
+        let has_args = |job: &JobDetail| match filter.args.as_ref().and_then(Value::as_object) {
+            None => true,
+            Some(wanted) => wanted
+                .iter()
+                .all(|(name, value)| job.args.get(name) == Some(value)),
+        };
+        let matching = jobs.values().rev().filter(|job| {
+            matches(filter, &job.summary) && has_args(job) && self.is_seen(&job.summary, projects)
+        });
+        let matching = matching.map(|job| job.summary.clone());
+        Ok(JobPage {
+            jobs: matching.take(at_most(filter.limit)).collect(),
+            next: None,
+        })
     }
 
-    async fn get(&self, id: JobId) -> Result<Option<JobDetail>, PortError> {
-        Ok(lock(&self.jobs).get(&id).cloned())
+    async fn get(&self, id: JobId, projects: &Projects) -> Result<Option<JobDetail>, PortError> {
+        let jobs = lock(&self.jobs);
+        Ok(jobs
+            .get(&id)
+            .filter(|job| self.is_seen(&job.summary, projects))
+            .cloned())
+    }
+
+    async fn log(
+        &self,
+        id: JobId,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<JobLogLine>, PortError> {
+        if JobDesk::get(self, id, projects).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let logs = lock(&self.logs);
+        let lines = logs.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let later = lines.iter().filter(|line| line.id > after);
+        Ok(later.take(at_most(limit)).cloned().collect())
     }
 
     async fn counts(&self) -> Result<Vec<QueueCounts>, PortError> {
@@ -141,9 +190,10 @@ impl JobDesk for FakeJobDesk {
         Ok(queues.into_values().collect())
     }
 
-    async fn why(&self, id: JobId) -> Result<Option<JobExplanation>, PortError> {
+    async fn why(&self, id: JobId, projects: &Projects) -> Result<Option<JobExplanation>, PortError> {
         let jobs = lock(&self.jobs);
-        Ok(jobs.get(&id).map(|job| JobExplanation {
+        let seen = jobs.get(&id).filter(|job| self.is_seen(&job.summary, projects));
+        Ok(seen.map(|job| JobExplanation {
             id,
             state: job.summary.state,
             as_of: DateTime::UNIX_EPOCH,
@@ -151,7 +201,16 @@ impl JobDesk for FakeJobDesk {
         }))
     }
 
-    async fn change(&self, id: JobId, change: JobChange, by: &Author) -> Result<JobAction, PortError> {
+    async fn change(
+        &self,
+        id: JobId,
+        change: JobChange,
+        projects: &Projects,
+        by: &Author,
+    ) -> Result<JobAction, PortError> {
+        if JobDesk::get(self, id, projects).await?.is_none() {
+            return Ok(JobAction::NotFound);
+        }
         Ok(self.act(id, change, by))
     }
 

@@ -53,7 +53,10 @@ async fn accepting_writes_everything_once() {
     ] {
         assert_eq!(world.count(query).await, expected, "{query}");
     }
-    let job = JobDesk::get(&world.store, job).await.unwrap().unwrap();
+    let job = JobDesk::get(&world.store, job, &Projects::All)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(job.summary.kind, "github.delivery");
     assert_eq!(job.summary.correlation_id.as_deref(), Some(id.as_str()));
     assert_eq!(job.args, serde_json::json!({ "delivery_id": id }));
@@ -148,7 +151,7 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
         .await
         .unwrap();
     assert_eq!(open, Some(Replay::StillOpen { job_id: job }));
-    JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+    JobDesk::change(&world.store, job, JobChange::Cancel, &Projects::All, &author())
         .await
         .unwrap();
     assert_eq!(
@@ -191,7 +194,7 @@ async fn replay_waits_for_the_job_and_needs_the_payload() {
     let audited = "select count(*) from audit.flow_event where kind = 'webhook.replayed' and actor = 'ann'";
     assert_eq!(world.count(audited).await, 1);
 
-    JobDesk::change(&world.store, job_id, JobChange::Cancel, &author())
+    JobDesk::change(&world.store, job_id, JobChange::Cancel, &Projects::All, &author())
         .await
         .unwrap();
     world.run("delete from platform.delivery_payload").await;
@@ -279,24 +282,30 @@ async fn steering_a_job_is_audited() {
     let world = World::create().await;
     let (id, job) = accepted(&world, b"{}").await;
     assert_eq!(
-        JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+        JobDesk::change(&world.store, job, JobChange::Cancel, &Projects::All, &author())
             .await
             .unwrap(),
         JobAction::Done
     );
-    let refused = JobDesk::change(&world.store, job, JobChange::Cancel, &author())
+    let refused = JobDesk::change(&world.store, job, JobChange::Cancel, &Projects::All, &author())
         .await
         .unwrap();
     assert_eq!(refused, JobAction::NotAllowed(JobState::Cancelled));
     assert_eq!(
-        JobDesk::change(&world.store, job, JobChange::Retry, &author())
+        JobDesk::change(&world.store, job, JobChange::Retry, &Projects::All, &author())
             .await
             .unwrap(),
         JobAction::Done
     );
-    let unknown = JobDesk::change(&world.store, domain::JobId(i64::MAX), JobChange::Retry, &author())
-        .await
-        .unwrap();
+    let unknown = JobDesk::change(
+        &world.store,
+        domain::JobId(i64::MAX),
+        JobChange::Retry,
+        &Projects::All,
+        &author(),
+    )
+    .await
+    .unwrap();
     assert_eq!(unknown, JobAction::NotFound);
     let kinds: Vec<String> = sqlx::query_scalar(
         "select kind from audit.flow_event where correlation_id = $1 and actor = 'ann' order by id",
@@ -311,7 +320,14 @@ async fn steering_a_job_is_audited() {
         limit: 10,
         ..Default::default()
     };
-    assert_eq!(JobDesk::list(&world.store, &ready).await.unwrap().len(), 1);
+    assert_eq!(
+        JobDesk::list(&world.store, &ready, &Projects::All)
+            .await
+            .unwrap()
+            .jobs
+            .len(),
+        1
+    );
     let counts = JobDesk::counts(&world.store).await.unwrap();
     assert!(
         counts.iter().any(|c| c.queue == "deliveries" && c.ready == 1),

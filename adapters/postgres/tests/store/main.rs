@@ -7,4 +7,5 @@ mod deliveries;
 mod operation;
 mod queues;
 mod runs;
+mod staff;
 mod world;

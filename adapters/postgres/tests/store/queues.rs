@@ -1,6 +1,7 @@
 //! Staff's desks of jobs, queues and schedules, on the real database: what they show is what the queue holds.
 
 use domain::JobId;
+use domain::access::Projects;
 use domain::flow::{Author, FlowActor};
 use domain::job::{JobAction, JobChange, JobFilter, JobSelection, JobState, RunTime};
 use domain::port::{JobDesk, QueueDesk, ScheduleDesk};
@@ -51,7 +52,12 @@ async fn a_job_that_waits_for_another_says_so_and_for_which() {
         limit: 10,
         ..JobFilter::default()
     };
-    let listed = async |filter| JobDesk::list(&world.store, &filter).await.unwrap();
+    let listed = async |filter| {
+        JobDesk::list(&world.store, &filter, &Projects::All)
+            .await
+            .unwrap()
+            .jobs
+    };
     let waiting = listed(filter(vec![JobState::Waiting])).await;
     assert_eq!(
         (waiting.len(), waiting[0].id, waiting[0].state),
@@ -72,7 +78,7 @@ async fn a_job_that_waits_for_another_says_so_and_for_which() {
     let counts = counts.iter().find(|count| count.queue == "mail").unwrap();
     assert_eq!((counts.ready, counts.scheduled, counts.waiting), (1, 0, 1));
 
-    let why = world.store.why(second).await.unwrap().unwrap();
+    let why = world.store.why(second, &Projects::All).await.unwrap().unwrap();
     assert_eq!((why.id, why.state), (second, JobState::Waiting));
     assert_eq!(why.reasons[0].code, "waits_for");
     assert_eq!(why.reasons[0].facts["jobs"][0]["id"], first.0);
@@ -82,15 +88,32 @@ async fn a_job_that_waits_for_another_says_so_and_for_which() {
         "{}",
         why.reasons[0].text
     );
-    assert!(world.store.why(JobId(i64::MAX)).await.unwrap().is_none());
+    assert!(
+        world
+            .store
+            .why(JobId(i64::MAX), &Projects::All)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn a_job_gets_another_time_and_priority_and_goes() {
     let world = World::create().await;
     let id = enqueue(&world, mail()).await;
-    let change = async |change| JobDesk::change(&world.store, id, change, &ann()).await.unwrap();
-    let shown = async || JobDesk::get(&world.store, id).await.unwrap().unwrap().summary;
+    let change = async |change| {
+        JobDesk::change(&world.store, id, change, &Projects::All, &ann())
+            .await
+            .unwrap()
+    };
+    let shown = async || {
+        JobDesk::get(&world.store, id, &Projects::All)
+            .await
+            .unwrap()
+            .unwrap()
+            .summary
+    };
     assert_eq!(
         change(JobChange::Reschedule(RunTime::InMs(3_600_000))).await,
         JobAction::Done
@@ -103,7 +126,12 @@ async fn a_job_gets_another_time_and_priority_and_goes() {
         (JobState::Ready, -7)
     );
     assert_eq!(change(JobChange::Delete).await, JobAction::Done);
-    assert!(JobDesk::get(&world.store, id).await.unwrap().is_none());
+    assert!(
+        JobDesk::get(&world.store, id, &Projects::All)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(
         audited(&world).await,
         ["reschedule", "reschedule", "priority", "delete"]
@@ -118,11 +146,11 @@ async fn a_key_in_the_way_is_said_and_no_failure() {
     let world = World::create().await;
     let keyed = || mail().unique("welcome-ada", OnConflict::Keep);
     let old = enqueue(&world, keyed()).await;
-    JobDesk::change(&world.store, old, JobChange::Cancel, &ann())
+    JobDesk::change(&world.store, old, JobChange::Cancel, &Projects::All, &ann())
         .await
         .unwrap();
     let rival = enqueue(&world, keyed()).await;
-    let action = JobDesk::change(&world.store, old, JobChange::Retry, &ann())
+    let action = JobDesk::change(&world.store, old, JobChange::Retry, &Projects::All, &ann())
         .await
         .unwrap();
     let JobAction::InTheWay(why) = action else {

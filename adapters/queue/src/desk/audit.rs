@@ -56,6 +56,12 @@ pub struct AuditFilter {
     pub job_id: Option<i64>,
     /// Only of this [`AuditEntry::subject`].
     pub subject: Option<String>,
+    /// Only of this sort: `job`, or what a subject begins with, such as `queue`.
+    pub sort: Option<String>,
+    /// Only at or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Only before.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Queue {
@@ -81,6 +87,24 @@ impl Queue {
         }
         if let Some(subject) = &filter.subject {
             query.push(" and subject = ").push_bind(subject.clone());
+        }
+        match filter.sort.as_deref() {
+            None => {}
+            Some("job") => {
+                query.push(" and subject is null");
+            }
+            Some(sort) => {
+                query
+                    .push(" and starts_with(subject, ")
+                    .push_bind(format!("{sort} "))
+                    .push(")");
+            }
+        }
+        if let Some(since) = filter.since {
+            query.push(" and at >= ").push_bind(since);
+        }
+        if let Some(until) = filter.until {
+            query.push(" and at < ").push_bind(until);
         }
         if let Some(before) = before {
             query.push(" and id < ").push_bind(before);

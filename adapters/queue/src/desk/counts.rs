@@ -116,7 +116,7 @@ impl Queue {
 
 /// Counts anew if it is time and nobody else does, and reads what was counted last.
 pub(crate) async fn read_gauges(conn: &mut PgConnection) -> Result<Gauges, sqlx::Error> {
-    sqlx::query("select queue.refresh_gauges()")
+    sqlx::query("select queue.refresh_gauges(), queue.roll_up()")
         .persistent(false)
         .execute(&mut *conn)
         .await?;

@@ -11,6 +11,8 @@ use crate::{Error, Queue};
 
 /// How many jobs of each table a page looks at, where it can't go by an index.
 const SCAN: i64 = 50_000;
+/// And where each costs a look at the caller's own tables.
+const SCAN_SCOPED: i64 = 5_000;
 
 /// Which jobs; all conditions must hold. Newest first.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -54,9 +56,21 @@ pub struct Filter {
     /// Only with a smaller identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<i64>,
+    /// Only where this holds.
+    #[serde(skip)]
+    pub scope: Option<Scope>,
     /// At most so many, for [`Queue::list`].
     #[serde(skip)]
     pub limit: i64,
+}
+
+/// A condition of the caller's own, over tables of the caller's own: which jobs somebody may see, for example.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// SQL over `job`, with `$ids` once in it. An index must serve it: it is tried job by job.
+    pub condition: &'static str,
+    /// What `$ids` stands for: a `bigint[]`.
+    pub ids: Vec<i64>,
 }
 
 /// A page of jobs.
@@ -220,13 +234,21 @@ impl<'a> Search<'a> {
         self.push_indexed(&mut query, part, before);
         query
             .push(" order by job.id desc offset ")
-            .push_bind(SCAN - 1)
+            .push_bind(self.scan() - 1)
             .push(" limit 1");
         query
             .build_query_scalar()
             .persistent(false)
             .fetch_optional(conn)
             .await
+    }
+
+    fn scan(&self) -> i64 {
+        if self.filter.scope.is_some() {
+            SCAN_SCOPED
+        } else {
+            SCAN
+        }
     }
 
     /// Ended badly: these have an index of their own.
@@ -264,6 +286,7 @@ impl<'a> Search<'a> {
             || filter.unique_key.is_some()
             || filter.error.is_some()
             || filter.args.is_some()
+            || filter.scope.is_some()
             || filter.created_after.is_some()
             || filter.created_before.is_some()
     }
@@ -305,6 +328,12 @@ impl<'a> Search<'a> {
         }
         if let Some(args) = &filter.args {
             query.push(" and job.args @> ").push_bind(args.clone());
+        }
+        if let Some(scope) = &filter.scope
+            && let Some((before, after)) = scope.condition.split_once("$ids")
+        {
+            query.push(" and (").push(before).push_bind(scope.ids.clone());
+            query.push(after).push(")");
         }
         if let Some(after) = filter.created_after {
             query.push(" and job.created_at >= ").push_bind(after);

@@ -36,6 +36,7 @@ mod see;
 mod send;
 mod steering;
 mod testkit;
+mod throughput;
 mod transaction;
 mod unique;
 mod wake;

@@ -95,6 +95,9 @@ pub(crate) struct BulkFilter {
     /// Only with this text in the last error.
     #[schema(value_type = Option<String>)]
     error: Option<Text<512>>,
+    /// Only with arguments that contain this object's members.
+    #[schema(value_type = Option<Object>)]
+    args: Option<serde_json::Map<String, serde_json::Value>>,
     /// Only enqueued at or after.
     created_after: Option<DateTime<Utc>>,
     /// Only enqueued before.
@@ -116,6 +119,7 @@ impl From<BulkFilter> for JobFilter {
             tenant: text(filter.tenant),
             key: text(filter.key),
             error: text(filter.error),
+            args: filter.args.map(serde_json::Value::Object),
             created_after: filter.created_after,
             created_before: filter.created_before,
             before: filter.before.map(JobId),

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::JobId;
-use domain::flow::Author;
+use domain::access::Right;
 use domain::job::{JobAction, JobChange, RunTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -46,7 +46,7 @@ pub(crate) enum JobResult {
     path = "/api/v1/staff/jobs/{id}/retry",
     operation_id = "retry_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -60,7 +60,7 @@ pub(crate) async fn retry(
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Retry, &author(&who, query.reason)).await
+    change(&app, &who, id, JobChange::Retry, query.reason).await
 }
 
 /// Ends a job that has not ended.
@@ -69,7 +69,7 @@ pub(crate) async fn retry(
     path = "/api/v1/staff/jobs/{id}/cancel",
     operation_id = "cancel_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -84,7 +84,7 @@ pub(crate) async fn cancel(
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Cancel, &author(&who, query.reason)).await
+    change(&app, &who, id, JobChange::Cancel, query.reason).await
 }
 
 /// Removes a job that does not run, with its failed attempts. What waits for it goes on waiting.
@@ -93,7 +93,7 @@ pub(crate) async fn cancel(
     path = "/api/v1/staff/jobs/{id}",
     operation_id = "delete_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job"), ReasonQuery),
     responses(
@@ -107,7 +107,7 @@ pub(crate) async fn delete(
     Id(id): Id<JobId>,
     Params(query): Params<ReasonQuery>,
 ) -> Result<Response, ApiError> {
-    change(&app, id, JobChange::Delete, &author(&who, query.reason)).await
+    change(&app, &who, id, JobChange::Delete, query.reason).await
 }
 
 /// When to run: at a time, in a while, or now if neither is given.
@@ -129,7 +129,7 @@ pub(crate) struct RescheduleWish {
     path = "/api/v1/staff/jobs/{id}/reschedule",
     operation_id = "reschedule_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     request_body = RescheduleWish,
@@ -146,7 +146,7 @@ pub(crate) async fn reschedule(
     Body(body): Body<RescheduleWish>,
 ) -> Result<Response, ApiError> {
     let when = run_time(body.at, body.in_ms)?;
-    change(&app, id, JobChange::Reschedule(when), &author(&who, body.reason)).await
+    change(&app, &who, id, JobChange::Reschedule(when), body.reason).await
 }
 
 /// Another priority.
@@ -166,7 +166,7 @@ pub(crate) struct PriorityWish {
     path = "/api/v1/staff/jobs/{id}/priority",
     operation_id = "prioritize_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     request_body = PriorityWish,
@@ -183,7 +183,7 @@ pub(crate) async fn prioritize(
     Body(body): Body<PriorityWish>,
 ) -> Result<Response, ApiError> {
     let wish = JobChange::Priority(body.priority);
-    change(&app, id, wish, &author(&who, body.reason)).await
+    change(&app, &who, id, wish, body.reason).await
 }
 
 /// At a time, in a while, or now.
@@ -196,10 +196,20 @@ pub(super) fn run_time(at: Option<DateTime<Utc>>, in_ms: Option<u64>) -> Result<
     }
 }
 
-async fn change(app: &App, id: JobId, wish: JobChange, by: &Author) -> Result<Response, ApiError> {
+async fn change(
+    app: &App,
+    who: &Who,
+    id: JobId,
+    wish: JobChange,
+    reason: Option<Reason>,
+) -> Result<Response, ApiError> {
+    let (jobs, by) = (&app.ports.jobs, author(who, reason));
     let done =
         |status: StatusCode, result| Ok((status, Json(JobDone { job_id: id.0, result })).into_response());
-    match app.ports.jobs.change(id, wish, by).await? {
+    match jobs
+        .change(id, wish, &who.projects(Right::ProjectWrite), &by)
+        .await?
+    {
         JobAction::Done => done(StatusCode::OK, JobResult::Done),
         JobAction::Requested => done(StatusCode::ACCEPTED, JobResult::Requested),
         JobAction::NotAllowed(state) => {
@@ -207,6 +217,10 @@ async fn change(app: &App, id: JobId, wish: JobChange, by: &Author) -> Result<Re
             Err(catalogue::JOB_STATE.with(format!("job {id} is {state}: {wish} is not possible")))
         }
         JobAction::InTheWay(why) => Err(catalogue::JOB_STATE.with(why)),
+        // Who may only see it learns that it is there, and that it isn't theirs to change.
+        JobAction::NotFound if jobs.get(id, &who.projects(Right::ProjectRead)).await?.is_some() => {
+            Err(catalogue::FORBIDDEN.with("this needs the right `project_write` in the job's project"))
+        }
         JobAction::NotFound => Err(unknown(id)),
     }
 }

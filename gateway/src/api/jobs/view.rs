@@ -131,6 +131,23 @@ pub(crate) struct Job {
     unique_key: Option<String>,
     /// W3C trace context of the one who enqueued it.
     traceparent: Option<String>,
+    /// How far it has come, where it said so.
+    progress: Option<JobProgress>,
+}
+
+/// How far a job has come, by its last report.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobProgress {
+    /// So much is done.
+    done: i64,
+    /// Of so much; 0 where nobody knows.
+    total: i64,
+    /// In words.
+    note: String,
+    /// When it was reported.
+    at: DateTime<Utc>,
+    /// In which attempt, from 1.
+    attempt: i32,
 }
 
 /// One failed attempt.
@@ -163,6 +180,13 @@ impl From<job::JobDetail> for Job {
             attempts: attempts.collect(),
             unique_key: job.unique_key,
             traceparent: job.traceparent,
+            progress: job.progress.map(|report| JobProgress {
+                done: report.done,
+                total: report.total,
+                note: report.note,
+                at: report.at,
+                attempt: report.attempt,
+            }),
             line: job.summary.into(),
         }
     }

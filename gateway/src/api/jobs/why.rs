@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::JobId;
+use domain::access::Right;
 use domain::job::JobExplanation;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use super::unknown;
 use super::view::JobState;
 use crate::app::App;
+use crate::auth::guard::Who;
 use crate::problem::ApiError;
 use crate::query::{Id, NoParams};
 
@@ -63,7 +65,7 @@ impl From<JobExplanation> for JobWhy {
     path = "/api/v1/staff/jobs/{id}/why",
     operation_id = "explain_job",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_read"))),
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(("id" = i64, Path, description = "The job")),
     responses(
@@ -72,10 +74,11 @@ impl From<JobExplanation> for JobWhy {
 )]
 pub(crate) async fn why(
     State(app): State<Arc<App>>,
+    who: Who,
     Id(id): Id<JobId>,
     _: NoParams,
 ) -> Result<Json<JobWhy>, ApiError> {
-    let explanation = app.ports.jobs.why(id).await?;
+    let explanation = app.ports.jobs.why(id, &who.projects(Right::ProjectRead)).await?;
     explanation
         .map(|explanation| Json(explanation.into()))
         .ok_or_else(|| unknown(id))

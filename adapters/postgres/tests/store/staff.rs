@@ -1,0 +1,205 @@
+//! What staff see of the whole, on the real database.
+
+use domain::ProjectId;
+use domain::access::{PlatformRole, ProjectRole, Projects};
+use domain::audit::{AuditFilter, AuditPlace};
+use domain::delivery::{Accepted, NewDelivery};
+use domain::flow::{Author, FlowActor};
+use domain::job::{JobChange, JobFilter};
+use domain::overview::Window;
+use domain::port::access::{MemberDesk, UserDesk};
+use domain::port::staff::{AuditDesk, OverviewDesk};
+use domain::port::{Inbox, JobDesk, QueueDesk};
+use domain::queue::Pausable;
+use queue::NewJob;
+use serde_json::json;
+use testkit::contract::{delivery, fresh_delivery_id};
+
+use crate::world::World;
+
+fn ann() -> Author {
+    Author {
+        actor: FlowActor::Human("ann@example.com".to_owned()),
+        reason: Some("a try".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn the_overview_has_every_step_and_the_open_runs() {
+    let world = World::create().await;
+    world
+        .run(
+            "insert into queue.history (id, created_at, started_at, finished_at, kind_id, attempt, max_attempts,
+                queue_id, priority, state, args)
+            select n, at - interval '1 s', at, at, queue.kind_id('k'), 1, 1, queue.queue_id('runs'), 0, 0, '{}'
+            from generate_series(1, 4) as n, (select clock_timestamp() - interval '5 minutes' as at) as ended",
+        )
+        .await;
+    while world.count("select queue.roll_up()::int::bigint").await == 1 {}
+    let hour = world.store.overview(Window::Hour, None).await.unwrap();
+    assert_eq!((hour.points.len(), hour.whole.ended.completed), (60, 4));
+    let in_steps: i64 = hour
+        .points
+        .iter()
+        .map(|point| point.figures.ended.completed)
+        .sum();
+    assert_eq!(in_steps, 4);
+    assert!(
+        hour.whole
+            .start
+            .p50_ms
+            .is_some_and(|ms| (800.0..1_450.0).contains(&ms))
+    );
+    let runs = hour.queues.iter().find(|one| one.queue.name == "runs").unwrap();
+    assert_eq!(runs.figures.ended.completed, 4);
+    let week = world.store.overview(Window::Week, Some("runs")).await.unwrap();
+    assert_eq!(
+        (week.points.len(), week.whole.ended.completed, week.queues.len()),
+        (168, 4, 1)
+    );
+}
+
+#[tokio::test]
+async fn jobs_belong_to_the_project_of_their_deliverys_repository() {
+    let world = World::create().await;
+    let accept = async |repository: &str| {
+        let id = fresh_delivery_id();
+        let new = NewDelivery {
+            repository: Some(repository.to_owned()),
+            ..delivery(&id, b"{}")
+        };
+        match world.store.accept(new).await.unwrap() {
+            Accepted::New(job) => job,
+            other => panic!("{other:?}"),
+        }
+    };
+    let own = accept("Codertocat/Hello-World").await;
+    let foreign = accept("codertocat/other").await;
+    let demo = Projects::Only(vec![world.repository.project.id]);
+    let filter = JobFilter {
+        limit: 10,
+        ..JobFilter::default()
+    };
+    let page = JobDesk::list(&world.store, &filter, &demo).await.unwrap();
+    let ids: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
+    assert_eq!((ids, page.next), (vec![own], None));
+    assert!(JobDesk::get(&world.store, own, &demo).await.unwrap().is_some());
+    for (id, projects) in [(foreign, &demo), (own, &Projects::Only(vec![ProjectId(0)]))] {
+        assert!(JobDesk::get(&world.store, id, projects).await.unwrap().is_none());
+        assert!(world.store.why(id, projects).await.unwrap().is_none());
+        let action = JobDesk::change(&world.store, id, JobChange::Cancel, projects, &ann()).await;
+        assert_eq!(action.unwrap(), domain::job::JobAction::NotFound);
+    }
+    let by_args = JobFilter {
+        args: Some(json!({ "delivery_id": "nowhere" })),
+        ..filter
+    };
+    let page = JobDesk::list(&world.store, &by_args, &Projects::All)
+        .await
+        .unwrap();
+    assert!(page.jobs.is_empty() && page.next.is_none());
+}
+
+#[tokio::test]
+async fn the_audit_is_one_list_of_both_records() {
+    let world = World::create().await;
+    let (store, by) = (&world.store, ann());
+    let bob = store
+        .invite(&"bob@example.com".parse().unwrap(), &by.actor)
+        .await
+        .unwrap();
+    store
+        .set_role(bob.id, PlatformRole::Admin, &by.actor)
+        .await
+        .unwrap();
+    store
+        .set(world.repository.project.id, bob.id, ProjectRole::Read, &by.actor)
+        .await
+        .unwrap();
+    let mut conn = store.queue().pool().acquire().await.unwrap();
+    let job = store
+        .queue()
+        .enqueue(&mut conn, NewJob::new("mail", "k", json!({})))
+        .await
+        .unwrap();
+    let job = domain::JobId(job.id);
+    QueueDesk::pause(store, &Pausable::Queue("mail".to_owned()), true, &by)
+        .await
+        .unwrap();
+    JobDesk::change(store, job, JobChange::Cancel, &Projects::All, &by)
+        .await
+        .unwrap();
+
+    let all = AuditFilter::default();
+    let page = store.entries(&all, AuditPlace::NEWEST, 50).await.unwrap();
+    let actions: Vec<&str> = page.entries.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(
+        actions,
+        [
+            "job.cancel",
+            "queue.pause",
+            "access.member_set",
+            "access.role_changed",
+            "access.user_invited"
+        ]
+    );
+    let role = &page.entries[3];
+    assert_eq!(
+        (&role.before, &role.after, role.subject_name.as_deref()),
+        (
+            &Some(json!({ "role": "none" })),
+            &Some(json!({ "role": "admin" })),
+            Some("bob@example.com")
+        )
+    );
+    assert_eq!(
+        (page.entries[0].jobs.clone(), page.entries[0].reason.as_deref()),
+        (vec![job], Some("a try"))
+    );
+
+    // Page by page it is the same list.
+    let (mut place, mut collected) = (AuditPlace::NEWEST, Vec::new());
+    loop {
+        let page = store.entries(&all, place, 2).await.unwrap();
+        collected.extend(page.entries);
+        match page.next {
+            Some(next) => place = next,
+            None => break,
+        }
+    }
+    assert_eq!(collected, page.entries);
+
+    let found = async |filter: AuditFilter| {
+        let page = store.entries(&filter, AuditPlace::NEWEST, 50).await.unwrap();
+        page.entries
+            .into_iter()
+            .map(|entry| entry.action)
+            .collect::<Vec<_>>()
+    };
+    let action = |action: &str| AuditFilter {
+        action: Some(action.to_owned()),
+        ..AuditFilter::default()
+    };
+    assert_eq!(found(action("queue.pause")).await, ["queue.pause"]);
+    assert_eq!(
+        found(action("access.role_changed")).await,
+        ["access.role_changed"]
+    );
+    assert!(found(action("job.pause")).await.is_empty());
+    let of_job = AuditFilter {
+        job: Some(job),
+        ..AuditFilter::default()
+    };
+    assert_eq!(found(of_job).await, ["job.cancel"]);
+    let of_bob = AuditFilter {
+        subject: Some(format!("user-{}", bob.id)),
+        actor: Some("ann@example.com".to_owned()),
+        ..AuditFilter::default()
+    };
+    assert_eq!(found(of_bob).await.len(), 3);
+    let later = AuditFilter {
+        since: Some(page.entries[0].at + chrono::TimeDelta::seconds(1)),
+        ..AuditFilter::default()
+    };
+    assert!(found(later).await.is_empty());
+}
