@@ -6,21 +6,28 @@ RUN = $(CARGO) run -q -p codex-k8s --
 # Not by `cargo run`: it sets variables on which crates below decide to build themselves anew.
 EXEC = $(or $(CARGO_TARGET_DIR),target)/debug/codex-k8s dev exec --
 PAYLOADS = testkit/payloads/node_modules/.package-lock.json
+CONSOLE = web-console/dist/app/index.html
+CONSOLE_PACKAGES = web-console/node_modules/.package-lock.json
+CONSOLE_SOURCES = $(shell find web-console/src web-console/public web-console/scripts -type f \
+	-not -path '*/generated/*' -not -name schema.d.ts -not -name '*.test.ts') \
+	$(wildcard web-console/*.json web-console/*.html web-console/*.ts)
+NPM = command -v npm >/dev/null || { echo "npm is missing: install Node.js (20 or newer) with npm"; exit 1; }; npm
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help dev test chaos check bench
+.PHONY: help dev test console openapi chaos check bench
 
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
 
-dev: $(PAYLOADS) ## Builds and runs the whole product on this machine; ARGS="--reset" starts anew
+dev: $(PAYLOADS) $(CONSOLE) ## Builds and runs the whole product on this machine; ARGS="--reset" starts anew
 	@echo "building (the first time takes a few minutes)"
 	$(CARGO) run -p codex-k8s -- dev $(ARGS)
 
 # A test that needs a database gets one on a throw-away server that lives as long as the command. nextest runs no
 # documentation tests; of the whole workspace they take two seconds, since nothing is built anew for them.
-test: $(PAYLOADS) ## Runs every test
+test: $(PAYLOADS) $(CONSOLE) ## Runs every test; ARGS="-p <crate> <name>" some of the Rust ones
+	$(if $(ARGS),,cd web-console && npm test --silent)
 	$(CARGO) build -q -p codex-k8s
 ifeq ($(NEXTEST),yes)
 	$(EXEC) $(CARGO) nextest run --workspace --no-fail-fast $(ARGS)
@@ -28,6 +35,11 @@ ifeq ($(NEXTEST),yes)
 else
 	$(EXEC) $(CARGO) test --workspace --no-fail-fast $(ARGS)
 endif
+
+console: $(CONSOLE) ## Builds the staff console, which the next build of the gateway takes in
+
+openapi: ## Writes down the gateway's OpenAPI document, from which the console's client is made
+	RENEW_OPENAPI=1 $(CARGO) test -q -p codex-k8s-gateway --test http the_document
 
 chaos: ## Kills, pauses and crashes workers and databases for minutes and counts what was lost
 	$(CARGO) build -q -p codex-k8s
@@ -52,6 +64,12 @@ bench: ## Measures the queue and the webhook on a server of their own
 	target/release/codex-k8s bench webhook $(ARGS)
 
 $(PAYLOADS): testkit/payloads/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js (20 or newer) with npm"; exit 1; }
-	cd testkit/payloads && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cd testkit/payloads && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
+
+$(CONSOLE_PACKAGES): web-console/package-lock.json
+	@cd web-console && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(CONSOLE): $(CONSOLE_PACKAGES) $(CONSOLE_SOURCES)
+	cd web-console && npm run build --silent

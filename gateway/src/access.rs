@@ -56,7 +56,8 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id.header());
     headers.insert(NOSNIFF.0, NOSNIFF.1);
-    headers.insert(NO_STORE.0, NO_STORE.1);
+    // The console says itself what may be kept.
+    headers.entry(NO_STORE.0).or_insert(NO_STORE.1);
 
     let took = started.elapsed();
     metrics::count_request(route, &method, response.status(), took);

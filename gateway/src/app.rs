@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::{Router, http::StatusCode};
 use bytes::Bytes;
 use domain::port::access::{
     IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
@@ -22,7 +22,7 @@ use crate::health::Readiness;
 use crate::settings::{Settings, SettingsError};
 use crate::source_limit::SourceLimit;
 use crate::webhook::signature::Verifier;
-use crate::{access, openapi, serve};
+use crate::{access, console, openapi, serve};
 
 /// What the gateway needs of the outside.
 #[derive(Clone)]
@@ -163,7 +163,7 @@ impl Gateway {
     pub fn router(&self) -> Router {
         let (routes, _document) = openapi::routes(&self.app).split_for_parts();
         routes
-            .fallback(|| async { StatusCode::NOT_FOUND })
+            .fallback(console::fallback)
             .with_state(Arc::clone(&self.app))
             .layer(from_fn_with_state(Arc::clone(&self.app), access::around))
     }

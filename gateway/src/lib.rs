@@ -4,6 +4,8 @@
 //! [`domain::port::Inbox`], which writes it down together with its job; workers do everything else. The staff
 //! API (`api`) shows what became of it. The gateway holds no SQL and no Kubernetes rights: it knows ports.
 //!
+//! Everything else is the staff console (`console`), built into the binary.
+//!
 //! People sign in through GitHub (`auth`); every staff route demands a right of them.
 //!
 //! Every request passes `access` (request id, span, metrics, time limit, panics, problem+json) and every
@@ -14,6 +16,7 @@ mod api;
 mod app;
 mod auth;
 mod backlog;
+mod console;
 mod health;
 mod json;
 pub mod metrics;

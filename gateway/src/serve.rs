@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use crate::console;
 use crate::settings::Settings;
 
 /// After a failed accept (no file descriptors left, most likely).
@@ -34,7 +35,11 @@ pub(crate) async fn serve(
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> std::io::Result<()> {
-    info!(address = %listener.local_addr()?, "serving");
+    let console = console::is_built_in();
+    info!(address = %listener.local_addr()?, console, "serving");
+    if !console {
+        info!("this gateway was built without the staff console: `make console` builds it in");
+    }
     let connections = TaskTracker::new();
     let server = Server {
         router,
