@@ -330,9 +330,7 @@ fn introduce(product: &Product, data_dir: &Path) {
         Some(_) => println!("  Kubernetes  simulated: kubectl --kubeconfig {dir}/kubeconfig get namespaces"),
         None => println!("  Kubernetes  the real one that is configured"),
     }
-    if github.is_some() {
-        println!("  sign in     {url}/api/v1/auth/github?return_to=/api/v1/openapi.json");
-    }
+    println!("  console     {url}/");
     println!("  staff token {dir}/dev.json, where the commands below find it");
     println!("\nTry, in another terminal:\n");
     println!("  {program} webhook simulate issues.labeled --label run:dev");
