@@ -96,6 +96,7 @@ pub(crate) struct OpenRuns {
 
 /// Whether something needs looking after.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverviewHealth)]
 pub(crate) struct Health {
     /// Workers that live.
     workers: i64,
