@@ -4,7 +4,7 @@
 set -eu
 : "${CODEX_K8S_TEST_DATABASE_URL:?set it to postgres://postgres@host:port/postgres}"
 here=$(cd "$(dirname "$0")" && pwd)
-name=codex_k8s_prepare
+name=codex_k8s_prepare_$$
 url=${CODEX_K8S_TEST_DATABASE_URL%/*}/$name
 admin() { psql -Xq -v ON_ERROR_STOP=1 "$CODEX_K8S_TEST_DATABASE_URL" "$@"; }
 admin -c "drop database if exists $name with (force)" -c "create database $name"

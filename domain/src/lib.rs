@@ -3,6 +3,7 @@
 //! * Types parsed at the edge: [`id`], [`delivery`], [`repository`], [`label`], [`stage`], [`event`].
 //! * State machines and policies, all pure: [`run`], [`policy`].
 //! * People, roles and rights: [`access`].
+//! * What is shown live: [`live`].
 //! * The typed jobs that carry work from one step to the next: [`job`]; the queues that they stand in: [`queue`].
 //! * Ports, the narrow interfaces that adapters fill in: [`port`].
 //!
@@ -20,6 +21,7 @@ pub mod flow;
 pub mod id;
 pub mod job;
 pub mod label;
+pub mod live;
 pub mod overview;
 pub mod policy;
 pub mod port;

@@ -20,6 +20,7 @@ use crate::job::{
     JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
     JobSelection, JobsChanged, NewJob, QueueCounts,
 };
+use crate::live::{Changes, Watched};
 use crate::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
 use crate::run::{Created, LogLine, NewRun, Run, RunEvent, RunFilter, RunSummary};
@@ -309,4 +310,19 @@ pub trait DeliveryDesk: Send + Sync {
         projects: &Projects,
         by: &FlowActor,
     ) -> Result<Option<Replay>, PortError>;
+}
+
+/// What changes in the database, for all who look at it live in one process.
+pub trait ChangeFeed: Send + Sync {
+    /// A reader whose first look goes back [`crate::live::LOOKBACK_S`].
+    fn open(&self) -> Box<dyn ChangeReader>;
+}
+
+/// Looks again and again at what changed since the look before.
+#[async_trait]
+pub trait ChangeReader: Send {
+    /// What changed since. Each look is a bounded number of bounded statements, however much changed. What is
+    /// committed more than five seconds after it was written may be missed. After an error the reader is of no
+    /// more use: open another.
+    async fn read(&mut self, watched: &Watched) -> Result<Changes, PortError>;
 }

@@ -13,3 +13,4 @@ mod page;
 pub(crate) mod queues;
 pub(crate) mod runs;
 pub(crate) mod schedules;
+pub(crate) mod stream;

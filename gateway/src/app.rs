@@ -9,7 +9,7 @@ use domain::port::access::{
     IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
 use domain::port::staff::{AuditDesk, OverviewDesk};
-use domain::port::{DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
+use domain::port::{ChangeFeed, DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -19,6 +19,7 @@ use crate::auth::Auth;
 use crate::auth::rights::Rights;
 use crate::backlog::Backlog;
 use crate::health::Readiness;
+use crate::live::{Hub, Limits};
 use crate::settings::{Settings, SettingsError};
 use crate::source_limit::SourceLimit;
 use crate::webhook::signature::Verifier;
@@ -41,6 +42,8 @@ pub struct Ports {
     pub deliveries: Arc<dyn DeliveryDesk>,
     /// What staff see of the whole.
     pub staff: StaffPorts,
+    /// What changes, for those who look on.
+    pub changes: Arc<dyn ChangeFeed>,
     /// People and what they may.
     pub access: AccessPorts,
     /// Who says who people are; without one nobody can sign in.
@@ -110,6 +113,7 @@ pub(crate) struct App {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) auth: Auth,
     pub(crate) rights: Rights,
+    pub(crate) live: Arc<Hub>,
     pub(crate) sources: SourceLimit,
     pub(crate) backlog: Arc<Backlog>,
     /// Room for webhook bodies in flight, in KiB.
@@ -143,6 +147,15 @@ impl Gateway {
             verifier: Arc::new(Verifier::new(&settings.webhook_secrets)),
             auth: Auth::new(&settings, &ports)?,
             rights: Rights::of(&openapi::openapi()),
+            live: Hub::new(
+                Arc::clone(&ports.changes),
+                Arc::clone(&ports.access.principals),
+                Limits {
+                    per_user: settings.streams_per_user,
+                    whole: settings.streams,
+                },
+                shutdown.clone(),
+            ),
             sources: SourceLimit::new(settings.rate_limit),
             backlog: Arc::new(Backlog::new(Arc::clone(&ports.inbox), settings.backlog_limit)),
             body_room_kib: Arc::new(Semaphore::new(room_kib)),

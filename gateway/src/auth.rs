@@ -14,6 +14,7 @@ pub(crate) mod secret;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
 use domain::Secret;
 use domain::access::{Principal, SessionTimes};
 use domain::id::SessionId;
@@ -32,6 +33,13 @@ use keys::Keys;
 pub(crate) const ACCESS_TOKEN_S: i64 = 600;
 /// For whom access tokens are.
 const AUDIENCE: &str = "codex-k8s";
+
+/// The one who asks.
+pub(crate) struct Recognised {
+    pub(crate) principal: Principal,
+    /// When the access token is over; other tokens are asked for in the database.
+    pub(crate) until: Option<DateTime<Utc>>,
+}
 
 /// Signing in, where it is configured.
 pub(crate) struct SignIn {
@@ -91,7 +99,7 @@ impl Auth {
     }
 
     /// Who has this bearer; every refusal looks the same.
-    pub(crate) async fn recognise(&self, bearer: Option<&Secret<String>>) -> Result<Principal, ApiError> {
+    pub(crate) async fn recognise(&self, bearer: Option<&Secret<String>>) -> Result<Recognised, ApiError> {
         if self.development.is_none() && self.sign_in.is_none() {
             return Err(catalogue::ACCESS_NOT_CONFIGURED
                 .with("neither signing in nor a development token is configured here"));
@@ -107,12 +115,17 @@ impl Auth {
         })
     }
 
-    async fn holder(&self, token: &str) -> Result<Option<Principal>, ApiError> {
+    async fn holder(&self, token: &str) -> Result<Option<Recognised>, ApiError> {
+        let lasting = |principal| Recognised {
+            principal,
+            until: None,
+        };
         if self.development.as_ref().is_some_and(|own| own.is(token)) {
-            return Ok(Some(Principal::development()));
+            return Ok(Some(lasting(Principal::development())));
         }
         if secret::is_personal(token) {
-            return Ok(self.access.principals.by_token(secret::digest(token)).await?);
+            let known = self.access.principals.by_token(secret::digest(token)).await?;
+            return Ok(known.map(lasting));
         }
         let Some(sign_in) = &self.sign_in else {
             return Ok(None);
@@ -132,7 +145,11 @@ impl Auth {
             .principals
             .by_session(SessionId(claims.sid), expires_at)
             .await?;
-        Ok(principal.filter(|known| known.user.is_some_and(|user| user.to_string() == claims.sub)))
+        let known = principal.filter(|known| known.user.is_some_and(|user| user.to_string() == claims.sub));
+        Ok(known.map(|principal| Recognised {
+            principal,
+            until: Some(expires_at),
+        }))
     }
 }
 

@@ -19,6 +19,7 @@ mod backlog;
 mod console;
 mod health;
 mod json;
+mod live;
 pub mod metrics;
 mod openapi;
 mod problem;

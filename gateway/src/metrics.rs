@@ -21,6 +21,16 @@ pub const HTTP_DURATION: &str = "codex_k8s_http_request_duration_seconds";
 pub const WEBHOOK_DELIVERIES: &str = "codex_k8s_webhook_deliveries_total";
 /// Deliveries that waited for a worker when last asked.
 pub const WEBHOOK_BACKLOG: &str = "codex_k8s_webhook_backlog_jobs";
+/// Live streams that are open.
+pub const STREAM_CLIENTS: &str = "codex_k8s_stream_clients";
+/// Messages rendered for live streams, by event; each once, however many receive it.
+pub const STREAM_EVENTS: &str = "codex_k8s_stream_events_total";
+/// How old the oldest news of a look was, in seconds.
+pub const STREAM_LAG: &str = "codex_k8s_stream_lag_seconds";
+/// How long a look at the database took, in seconds.
+pub const STREAM_LOOK: &str = "codex_k8s_stream_look_seconds";
+/// Streams that were told to read anew, by reason: `too_old`, `lagged`, `outage`.
+pub const STREAM_RESETS: &str = "codex_k8s_stream_resets_total";
 
 /// Bucket borders for [`HTTP_DURATION`], in seconds: `PrometheusBuilder::set_buckets_for_metric`.
 pub const HTTP_DURATION_BUCKETS: &[f64] = &[
@@ -37,6 +47,19 @@ pub fn describe() {
     );
     describe_counter!(WEBHOOK_DELIVERIES, "Webhook deliveries by outcome");
     describe_gauge!(WEBHOOK_BACKLOG, "Deliveries waiting for a worker");
+    describe_gauge!(STREAM_CLIENTS, "Live streams that are open");
+    describe_counter!(STREAM_EVENTS, "Messages of live streams by event");
+    describe_histogram!(
+        STREAM_LAG,
+        metrics::Unit::Seconds,
+        "Age of the oldest news at a look"
+    );
+    describe_histogram!(
+        STREAM_LOOK,
+        metrics::Unit::Seconds,
+        "Time that a look at the database took"
+    );
+    describe_counter!(STREAM_RESETS, "Streams that were told to read anew, by reason");
 }
 
 /// Counts an answered request. Labels are bounded: a route template or `unmatched`, a known method or

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
-use crate::api::{audit, auth, deliveries, jobs, overview, queues, runs, schedules};
+use crate::api::{audit, auth, deliveries, jobs, overview, queues, runs, schedules, stream};
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
@@ -38,6 +38,7 @@ use crate::{health, metrics, webhook};
         (name = "deliveries", description = "The ledger of webhook deliveries"),
         (name = "access", description = "Signing in, people, members, own sessions and tokens"),
         (name = "audit", description = "Who changed what"),
+        (name = "live", description = "What changes, as it changes"),
         (name = "health", description = "For the cluster"),
         (name = "description", description = "This document"),
     ),
@@ -113,6 +114,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))
+        .routes(routes!(stream::stream))
         .routes(routes!(own::me))
         .routes(routes!(own::sessions))
         .routes(routes!(own::end_session))

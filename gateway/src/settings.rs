@@ -45,6 +45,10 @@ pub struct Settings {
     pub backlog_limit: i64,
     /// Connections served at a time; further ones wait to be accepted. Default: 4,096.
     pub max_connections: usize,
+    /// Live streams that one person may have open. Default: 20.
+    pub streams_per_user: usize,
+    /// Live streams that may be open. Default: 1,000.
+    pub streams: usize,
     /// When told to stop, go on serving for so long with `/readyz` already at 503, so that load balancers
     /// take notice before connections are refused. Default: 0.
     pub lame_duck_ms: u64,
@@ -121,6 +125,8 @@ impl Settings {
             },
             backlog_limit: 250_000,
             max_connections: 4_096,
+            streams_per_user: 20,
+            streams: 1_000,
             lame_duck_ms: 0,
             grace_period_ms: 20_000,
         }

@@ -4,6 +4,7 @@
 //! own, so that it can be run on a store that holds other things; none needs a database by itself.
 
 mod access;
+mod change_feed;
 mod desks;
 mod inbox;
 mod ledger;
@@ -16,6 +17,7 @@ use domain::run::NewRun;
 use domain::stage::Stage;
 
 pub use access::{principals, sign_ins, signing_keys, user_desk};
+pub use change_feed::{Deeds, change_feed};
 pub use desks::{delivery_desk, run_desk};
 pub use inbox::inbox;
 pub use ledger::ledger;

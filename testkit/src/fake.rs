@@ -2,6 +2,7 @@
 //! cluster. The contract suites run on these and on the adapters.
 
 pub mod access;
+pub mod change_feed;
 pub mod cluster;
 pub mod desks;
 pub mod faults;

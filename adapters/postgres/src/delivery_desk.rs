@@ -17,24 +17,24 @@ use crate::store::page;
 use crate::{Store, flow};
 
 /// A line of the ledger as it is stored.
-struct Line {
-    id: String,
-    event: String,
-    action: Option<String>,
-    repository: Option<String>,
-    sender: Option<String>,
-    status: String,
-    reason: Option<String>,
-    run_id: Option<i64>,
-    job_id: Option<i64>,
-    duplicates: i32,
-    replays: i32,
-    received_at: DateTime<Utc>,
-    processed_at: Option<DateTime<Utc>>,
+pub(crate) struct Line {
+    pub(crate) id: String,
+    pub(crate) event: String,
+    pub(crate) action: Option<String>,
+    pub(crate) repository: Option<String>,
+    pub(crate) sender: Option<String>,
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) run_id: Option<i64>,
+    pub(crate) job_id: Option<i64>,
+    pub(crate) duplicates: i32,
+    pub(crate) replays: i32,
+    pub(crate) received_at: DateTime<Utc>,
+    pub(crate) processed_at: Option<DateTime<Utc>>,
 }
 
 impl Line {
-    fn into_summary(self) -> Result<DeliverySummary, Error> {
+    pub(crate) fn into_summary(self) -> Result<DeliverySummary, Error> {
         Ok(DeliverySummary {
             id: self
                 .id

@@ -356,7 +356,7 @@ async fn audit(tx: &mut PgConnection, row: JobRow, change: JobChange, by: &FlowA
     .await
 }
 
-fn summary(row: JobRow) -> JobSummary {
+pub(crate) fn summary(row: JobRow) -> JobSummary {
     JobSummary {
         id: JobId(row.id),
         state: from_queue(row.state()),

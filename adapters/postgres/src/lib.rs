@@ -6,11 +6,14 @@
 //! * Staff: `job_desk`, `queue_desk`, `schedule_desk`, `run_desk` and `delivery_desk` implement the desks, `access`
 //!   the ports of [`domain::port::access`]; `keyring` seals what is secret and has to be read back.
 //!
+//! What becomes other while people look on: `change_feed` implements [`domain::port::ChangeFeed`].
+//!
 //! What a method records commits together with the jobs that follow from it; `enqueue` is the only place
 //! that knows how a [`domain::job::NewJob`] is put into the queue.
 
 mod access;
 mod audit_desk;
+mod change_feed;
 mod delivery_desk;
 mod enqueue;
 mod error;

@@ -1,10 +1,12 @@
 //! Jobs as people see and steer them.
 //!
 //! `search` finds them, `steer` changes some of them in the caller's transaction, `apply` as many as a filter
-//! matches, and `audit` tells who did what. `counts`, `queues`, `workers` and `snapshot` show how the queue fares.
+//! matches, and `audit` tells who did what. `counts`, `queues`, `workers` and `snapshot` show how the queue fares,
+//! `changes` what becomes other while one looks.
 
 mod apply;
 mod audit;
+mod changes;
 mod counts;
 mod pulse;
 mod queues;
@@ -22,6 +24,7 @@ use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 pub use apply::{Applied, Preview, Selection};
 pub use audit::{AuditEntry, AuditFilter};
 pub(crate) use audit::{Subject, forget as forget_audit, record_subject};
+pub use changes::{JobChanges, JobWatch, Tail};
 pub use counts::QueueCount;
 pub(crate) use counts::{Gauges, read_gauges};
 pub use pulse::Pulse;

@@ -123,9 +123,9 @@ use sqlx::PgPool;
 
 pub use claim::Claimed;
 pub use desk::{
-    Action, Applied, Attempt, AuditEntry, AuditFilter, By, Change, Filter, Holder, JobRow, Latencies,
-    LiveWorker, Page, Preview, Pulse, QueueCount, QueueRow, Scope, Selection, SnapshotHolders, State,
-    Throughput, ThroughputRow, When, Window,
+    Action, Applied, Attempt, AuditEntry, AuditFilter, By, Change, Filter, Holder, JobChanges, JobRow,
+    JobWatch, Latencies, LiveWorker, Page, Preview, Pulse, QueueCount, QueueRow, Scope, Selection,
+    SnapshotHolders, State, Tail, Throughput, ThroughputRow, When, Window,
 };
 pub use error::Error;
 pub use explain::{Awaited, Explanation, Holding, Reason};

@@ -83,6 +83,7 @@ pub(crate) fn compose(
         runs: store.clone(),
         deliveries: store.clone(),
         staff: StaffPorts::of(store.clone()),
+        changes: store.clone(),
         access: AccessPorts::of(store),
         identity,
     };

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::PortError;
 use crate::access::{
     ApiToken, Change, Digest, Email, Identity, Member, NewApiToken, NewSignIn, NewSigningKey, OwnerWish,
-    PlatformRole, Principal, ProjectRole, Refreshed, Session, SessionTimes, SignedIn, SigningKey, User,
+    PlatformRole, Principal, ProjectRole, Refreshed, Session, SessionTimes, SignedIn, SigningKey, User, Via,
 };
 use crate::flow::FlowActor;
 use crate::id::{ProjectId, SessionId, TokenId, UserId};
@@ -58,6 +58,10 @@ pub trait Principals: Send + Sync {
 
     /// Whose personal token this is; notes its use. `None` when it is over, revoked, or the person isn't active.
     async fn by_token(&self, token: Digest) -> Result<Option<Principal>, PortError>;
+
+    /// Who these have become, in their order, for those who stay connected: `None` for a session or token that is
+    /// over, or whose person isn't active. One statement for all.
+    async fn standing(&self, known: &[Via]) -> Result<Vec<Option<Principal>>, PortError>;
 }
 
 /// The keys that access tokens are signed with.

@@ -1,6 +1,6 @@
 //! The ledger of webhook deliveries: list, show, replay.
 
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod change;
 pub(crate) mod log;
-mod view;
+pub(crate) mod view;
 pub(crate) mod why;
 
 use std::sync::Arc;

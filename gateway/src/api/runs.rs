@@ -1,6 +1,6 @@
 //! Runs of agents: list, show with what happened, log.
 
-mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 

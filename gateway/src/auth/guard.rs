@@ -7,11 +7,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use domain::Secret;
 use domain::access::{Principal, Projects, Right};
 use domain::flow::FlowActor;
 use domain::id::UserId;
 
+use super::Recognised;
 use super::rights::Demand;
 use crate::app::App;
 use crate::problem::{ApiError, catalogue};
@@ -26,26 +28,32 @@ pub(crate) fn is_staff(route: &str) -> bool {
 
 /// The one who asks, for handlers.
 #[derive(Clone)]
-pub(crate) struct Who(Arc<Principal>);
+pub(crate) struct Who(Arc<Recognised>);
 
 impl Who {
     pub(crate) fn principal(&self) -> &Principal {
-        &self.0
+        &self.0.principal
+    }
+
+    /// When the access token that was shown is over.
+    pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
+        self.0.until
     }
 
     /// For the audit.
     pub(crate) fn actor(&self) -> FlowActor {
-        self.0.actor()
+        self.0.principal.actor()
     }
 
     /// Where this right holds: queries of project data filter by it.
     pub(crate) fn projects(&self, right: Right) -> Projects {
-        self.0.projects(right)
+        self.0.principal.projects(right)
     }
 
     /// The person.
     pub(crate) fn user(&self) -> Result<UserId, ApiError> {
         self.0
+            .principal
             .user
             .ok_or_else(|| catalogue::FORBIDDEN.with("the development token belongs to nobody"))
     }
@@ -69,15 +77,15 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, mut request: Request, nex
     }
     let route = request.extensions().get::<MatchedPath>().cloned();
     let bearer = bearer(request.headers());
-    let principal = match app.auth.recognise(bearer.as_ref()).await {
-        Ok(principal) => principal,
+    let known = match app.auth.recognise(bearer.as_ref()).await {
+        Ok(known) => known,
         Err(error) => return error.into_response(),
     };
     let route = route.as_ref().map_or("", MatchedPath::as_str);
-    if let Some(refusal) = refusal(&app, &principal, request.method(), route) {
+    if let Some(refusal) = refusal(&app, &known.principal, request.method(), route) {
         return refusal;
     }
-    request.extensions_mut().insert(Who(Arc::new(principal)));
+    request.extensions_mut().insert(Who(Arc::new(known)));
     next.run(request).await
 }
 

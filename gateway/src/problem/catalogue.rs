@@ -69,11 +69,13 @@ catalogue! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large";
     CONTENT_TYPE = UNSUPPORTED_MEDIA_TYPE, "content_type", "The content type is not supported";
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this source";
+    TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "Too many streams of one person";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something is broken on our side";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Something that we need is not available";
     NOT_READY = SERVICE_UNAVAILABLE, "not_ready", "Not ready for traffic";
     BACKLOG_FULL = SERVICE_UNAVAILABLE, "backlog_full", "Too many deliveries are waiting";
     BODY_MEMORY_FULL = SERVICE_UNAVAILABLE, "body_memory_full", "Too many large bodies are in flight";
+    STREAMS_FULL = SERVICE_UNAVAILABLE, "streams_full", "Too many streams are open";
     TIMEOUT = SERVICE_UNAVAILABLE, "timeout", "The answer took too long";
 }
 

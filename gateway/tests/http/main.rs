@@ -18,6 +18,7 @@ mod socket;
 mod staff;
 mod staff_rows;
 mod steering;
+mod stream;
 mod surroundings;
 mod webhook;
 mod world;

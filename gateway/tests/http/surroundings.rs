@@ -19,6 +19,7 @@ async fn no_start_without_a_secret() {
         runs: world.runs.clone(),
         deliveries: world.deliveries.clone(),
         staff: StaffPorts::of(world.staff.clone()),
+        changes: std::sync::Arc::new(world.changes.clone()),
         access: AccessPorts::of(world.access.clone()),
         identity: None,
     };

@@ -9,6 +9,7 @@ use gateway::{AccessPorts, Gateway, Ports, Settings, StaffPorts};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::Value;
 use testkit::fake::access::{FakeAccess, FakeIdentityProvider};
+use testkit::fake::change_feed::FakeChangeFeed;
 use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
 use testkit::fake::inbox::FakeInbox;
 use testkit::fake::job_desk::FakeJobDesk;
@@ -30,6 +31,7 @@ pub(crate) struct World {
     pub(crate) runs: Arc<FakeRunDesk>,
     pub(crate) deliveries: Arc<FakeDeliveryDesk>,
     pub(crate) staff: Arc<FakeStaff>,
+    pub(crate) changes: FakeChangeFeed,
     pub(crate) access: Arc<FakeAccess>,
     pub(crate) provider: Arc<FakeIdentityProvider>,
     pub(crate) recorder: PrometheusRecorder,
@@ -69,6 +71,7 @@ impl World {
         let runs = Arc::new(FakeRunDesk::default());
         let deliveries = Arc::new(FakeDeliveryDesk::default());
         let staff = Arc::new(FakeStaff::default());
+        let changes = FakeChangeFeed::default();
         let access = Arc::new(FakeAccess::default());
         let provider = Arc::new(FakeIdentityProvider::default());
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -81,6 +84,7 @@ impl World {
             runs: runs.clone(),
             deliveries: deliveries.clone(),
             staff: StaffPorts::of(staff.clone()),
+            changes: Arc::new(changes.clone()),
             access: AccessPorts::of(access.clone()),
             identity: settings.public_url.is_some().then(|| provider.clone() as _),
         };
@@ -93,6 +97,7 @@ impl World {
             runs,
             deliveries,
             staff,
+            changes,
             access,
             provider,
             recorder,
@@ -104,6 +109,12 @@ impl World {
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.gateway.router().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
+        // A stream goes on for ever.
+        let is_stream = head
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "text/event-stream");
+        let body = if is_stream { Body::empty() } else { body };
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         Answer {
             status: head.status,

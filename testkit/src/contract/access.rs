@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use domain::Secret;
 use domain::access::{
     Change, Digest, Email, Identity, NewApiToken, NewSignIn, NewSigningKey, OwnerWish, PlatformRole,
-    ProjectRole, Refreshed, Right, Scope, SessionTimes, SignedIn, Via,
+    Principal, ProjectRole, Refreshed, Right, Scope, SessionTimes, SignedIn, Via,
 };
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, SessionId, TokenId, UserId};
@@ -259,6 +259,12 @@ pub async fn principals(
         "it is {principal:?}"
     );
     ensure!(
+        port.standing(&[Via::Session(SessionId(i64::MAX)), principal.via.clone()])
+            .await?
+            == [None, Some(principal.clone())],
+        "somebody else is connected"
+    );
+    ensure!(
         !principal.may(Right::ProjectRead),
         "an invited person may read a project"
     );
@@ -374,7 +380,14 @@ pub async fn principals(
         port.by_token(secret).await?.is_some(),
         "an active person's token isn't good"
     );
+    let all = [via.clone(), Via::Session(session), Via::Development];
+    let standing = port.standing(&all).await?;
+    ensure!(
+        standing == [port.by_token(secret).await?, None, Some(Principal::development())],
+        "with a token, an ended session and the development token connected are {standing:?}"
+    );
     ensure!(own.revoke_token(user, made.id, &by()).await?, "not revoked");
+    ensure!(port.standing(&all).await?[0].is_none(), "revoked, and connected");
     ensure!(!own.revoke_token(user, made.id, &by()).await?, "revoked twice");
     ensure!(
         port.by_token(secret).await?.is_none() && own.tokens(user).await?.is_empty(),

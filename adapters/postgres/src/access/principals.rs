@@ -83,6 +83,61 @@ impl Principals for Store {
         };
         person.with(via).map(Some).map_err(db)
     }
+
+    async fn standing(&self, known: &[Via]) -> Result<Vec<Option<Principal>>, PortError> {
+        let session = |via: &Via| match via {
+            Via::Session(id) => Some(id.0),
+            _ => None,
+        };
+        let token = |via: &Via| match via {
+            Via::Token { id, .. } => Some(id.0),
+            _ => None,
+        };
+        let sessions: Vec<Option<i64>> = known.iter().map(session).collect();
+        let tokens: Vec<Option<i64>> = known.iter().map(token).collect();
+        let rows = sqlx::query!(
+            r#"select w.place as "place!", coalesce(t.scopes, '{}') as "scopes!", u.id, u.email, u.role,
+                array(select project_id from platform.project_member where user_id = u.id order by 1)
+                    as "projects!",
+                array(select role from platform.project_member where user_id = u.id order by project_id)
+                    as "roles!"
+             from unnest($1::bigint[], $2::bigint[]) with ordinality as w (session_id, token_id, place)
+             left join platform.session s
+                on s.id = w.session_id and s.ended_at is null and s.expires_at > clock_timestamp()
+             left join platform.api_token t
+                on t.id = w.token_id and t.revoked_at is null and t.expires_at > clock_timestamp()
+             join platform.user_account u on u.id = coalesce(s.user_id, t.user_id) and u.active"#,
+            &sessions as &[Option<i64>],
+            &tokens as &[Option<i64>],
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(db)?;
+        let development = |via: &Via| (*via == Via::Development).then(Principal::development);
+        let mut standing: Vec<Option<Principal>> = known.iter().map(development).collect();
+        for row in rows {
+            let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
+            let (Some(via), Some(standing)) = (known.get(place), standing.get_mut(place)) else {
+                continue;
+            };
+            let via = match via {
+                Via::Token { id, .. } => Via::Token {
+                    id: *id,
+                    scopes: scopes(&row.scopes).map_err(db)?,
+                },
+                via => via.clone(),
+            };
+            let person = Person {
+                id: row.id,
+                email: row.email,
+                role: row.role,
+                projects: row.projects,
+                roles: row.roles,
+            };
+            *standing = Some(person.with(via).map_err(db)?);
+        }
+        Ok(standing)
+    }
 }
 
 impl Person {

@@ -194,6 +194,15 @@ pub(crate) struct LogLine {
     text: String,
 }
 
+impl From<run::LogLine> for LogLine {
+    fn from(line: run::LogLine) -> Self {
+        Self {
+            number: line.number,
+            text: line.text,
+        }
+    }
+}
+
 /// Lines of a log, in order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogPage {
@@ -206,13 +215,7 @@ pub(crate) struct LogPage {
 impl LogPage {
     pub(crate) fn new(lines: Vec<run::LogLine>, after: i64) -> Self {
         let next_after = lines.last().map_or(after, |line| line.number);
-        let items = lines
-            .into_iter()
-            .map(|line| LogLine {
-                number: line.number,
-                text: line.text,
-            })
-            .collect();
+        let items = lines.into_iter().map(LogLine::from).collect();
         Self { items, next_after }
     }
 }

@@ -209,6 +209,28 @@ impl Principals for FakeAccess {
         let user = row.user;
         Ok(state.principal(user, via))
     }
+
+    async fn standing(&self, known: &[Via]) -> Result<Vec<Option<Principal>>, PortError> {
+        let state = self.lock();
+        let now = state.now();
+        let standing = known.iter().map(|via| match via {
+            Via::Development => Some(Principal::development()),
+            Via::Session(id) => {
+                let row = state.sessions.get(id).filter(|row| state.is_open(row))?;
+                state.principal(row.user, via.clone())
+            }
+            Via::Token { id, .. } => {
+                let row = state.tokens.values().find(|row| row.token.id == *id)?;
+                let via = Via::Token {
+                    id: *id,
+                    scopes: row.token.scopes.clone(),
+                };
+                let stands = !row.revoked && row.token.expires_at > now;
+                stands.then(|| state.principal(row.user, via)).flatten()
+            }
+        });
+        Ok(standing.collect())
+    }
 }
 
 #[async_trait]
