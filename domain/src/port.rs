@@ -225,6 +225,8 @@ pub trait JobDesk: Send + Sync {
         projects: &Projects,
         by: &Author,
     ) -> Result<JobAction, PortError>;
+    /// How many jobs match, in whatever state and project; counted up to a bound.
+    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError>;
     /// How many jobs a change would find.
     async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError>;
     /// Changes many, the newest first, in transactions of a bounded size. To be called again after an error: what

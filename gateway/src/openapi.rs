@@ -85,6 +85,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::counts))
+        .routes(routes!(jobs::count))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::log::log))
         .routes(routes!(jobs::why::why))

@@ -140,6 +140,14 @@ impl JobDesk for Store {
         Ok(outcome(action))
     }
 
+    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError> {
+        let found = self.queue.count_matching(&to_filter(filter)).await.map_err(db)?;
+        Ok(JobPreview {
+            count: found.count,
+            at_least: found.at_least,
+        })
+    }
+
     async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {
         let filter = match jobs {
             JobSelection::Ids(ids) => {

@@ -312,7 +312,7 @@ pub enum JobSelection {
     Matching(JobFilter),
 }
 
-/// How many jobs a change would find.
+/// How many jobs there are, or a change would find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobPreview {
     /// So many were found.

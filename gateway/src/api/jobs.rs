@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params, Text};
-use view::{Job, JobLine, JobState, QueueCounts};
+use view::{Job, JobCount, JobLine, JobState, QueueCounts};
 
 /// Which jobs to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -90,24 +90,7 @@ pub(crate) async fn list(
     Params(query): Params<JobQuery>,
 ) -> Result<Json<Page<JobLine>>, ApiError> {
     let limit = query.limit.get();
-    let text = |name: Option<Name>| name.map(|name| name.0);
-    let long = |text: Option<Text<512>>| text.map(|text| text.0);
-    let filter = JobFilter {
-        states: query.state.map(Into::into).into_iter().collect(),
-        queue: text(query.queue),
-        kind: text(query.kind),
-        tag: long(query.tag),
-        correlation_id: long(query.correlation_id),
-        unique_key: long(query.unique_key),
-        tenant: long(query.tenant),
-        key: long(query.key),
-        error: long(query.error),
-        args: query.args.map(|args| contained(&args.0)).transpose()?,
-        created_after: query.created_after,
-        created_before: query.created_before,
-        before: page::key(query.before.as_deref(), |text| text.parse().ok())?,
-        limit: limit as i64 + 1,
-    };
+    let filter = query.filter()?;
     let projects = who.projects(Right::ProjectRead);
     let page = app.ports.jobs.list(&filter, &projects).await?;
     if page.jobs.len() > limit {
@@ -115,6 +98,29 @@ pub(crate) async fn list(
     }
     let jobs = page.jobs.into_iter().map(JobLine::from).collect();
     Ok(Json(Page::new(jobs, page.next)))
+}
+
+impl JobQuery {
+    fn filter(self) -> Result<JobFilter, ApiError> {
+        let text = |name: Option<Name>| name.map(|name| name.0);
+        let long = |text: Option<Text<512>>| text.map(|text| text.0);
+        Ok(JobFilter {
+            states: self.state.map(Into::into).into_iter().collect(),
+            queue: text(self.queue),
+            kind: text(self.kind),
+            tag: long(self.tag),
+            correlation_id: long(self.correlation_id),
+            unique_key: long(self.unique_key),
+            tenant: long(self.tenant),
+            key: long(self.key),
+            error: long(self.error),
+            args: self.args.map(|args| contained(&args.0)).transpose()?,
+            created_after: self.created_after,
+            created_before: self.created_before,
+            before: page::key(self.before.as_deref(), |text| text.parse().ok())?,
+            limit: self.limit.get() as i64 + 1,
+        })
+    }
 }
 
 /// An object to look for in arguments.
@@ -143,6 +149,32 @@ pub(crate) async fn counts(
 ) -> Result<Json<Vec<QueueCounts>>, ApiError> {
     let counts = app.ports.jobs.counts().await?;
     Ok(Json(counts.into_iter().map(QueueCounts::from).collect()))
+}
+
+/// How many jobs match, up to 100,000; over no more than the newest millions where no index helps. `before` and `limit`
+/// don't matter.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/jobs/count",
+    operation_id = "count_matching_jobs",
+    tag = "jobs",
+    extensions(("x-right" = json!("platform_read"))),
+    security(("staff" = [])),
+    params(JobQuery),
+    responses(
+        (status = 200, description = "So many", body = JobCount),
+    )
+)]
+pub(crate) async fn count(
+    State(app): State<Arc<App>>,
+    Params(query): Params<JobQuery>,
+) -> Result<Json<JobCount>, ApiError> {
+    let filter = JobFilter {
+        before: None,
+        limit: 0,
+        ..query.filter()?
+    };
+    Ok(Json(app.ports.jobs.count(&filter).await?.into()))
 }
 
 /// One job whole, with its failed attempts.

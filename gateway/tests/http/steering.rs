@@ -94,6 +94,17 @@ async fn many_jobs_are_previewed_and_changed_by_filter() {
         };
         world.jobs.put(job(number, state));
     }
+    for (filter, count) in [
+        ("", 6),
+        ("?state=dead&queue=runs", 2),
+        ("?kind=nothing&limit=1", 0),
+    ] {
+        assert_eq!(
+            get(&world, &format!("jobs/count{filter}")).await,
+            json!({"count": count, "at_least": false}),
+            "{filter}"
+        );
+    }
     let wish = json!({
         "change": {"action": "retry"}, "filter": {"states": ["dead"], "queue": "runs"}, "reason": "GitHub is back",
     });

@@ -109,6 +109,15 @@ fn states(change: JobChange) -> &'static [JobState] {
     }
 }
 
+fn has_args(filter: &JobFilter, job: &JobDetail) -> bool {
+    let wanted = filter.args.as_ref().and_then(Value::as_object);
+    wanted.is_none_or(|wanted| {
+        wanted
+            .iter()
+            .all(|(name, value)| job.args.get(name) == Some(value))
+    })
+}
+
 fn matches(filter: &JobFilter, job: &JobSummary) -> bool {
     fn is<T: PartialEq>(wanted: Option<&T>, there: Option<&T>) -> bool {
         wanted.is_none() || wanted == there
@@ -127,14 +136,8 @@ fn matches(filter: &JobFilter, job: &JobSummary) -> bool {
 impl JobDesk for FakeJobDesk {
     async fn list(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPage, PortError> {
         let jobs = lock(&self.jobs);
-        let has_args = |job: &JobDetail| match filter.args.as_ref().and_then(Value::as_object) {
-            None => true,
-            Some(wanted) => wanted
-                .iter()
-                .all(|(name, value)| job.args.get(name) == Some(value)),
-        };
         let matching = jobs.values().rev().filter(|job| {
-            matches(filter, &job.summary) && has_args(job) && self.is_seen(&job.summary, projects)
+            matches(filter, &job.summary) && has_args(filter, job) && self.is_seen(&job.summary, projects)
         });
         let matching = matching.map(|job| job.summary.clone());
         Ok(JobPage {
@@ -212,6 +215,17 @@ impl JobDesk for FakeJobDesk {
             return Ok(JobAction::NotFound);
         }
         Ok(self.act(id, change, by))
+    }
+
+    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError> {
+        let jobs = lock(&self.jobs);
+        let matching = jobs
+            .values()
+            .filter(|job| matches(filter, &job.summary) && has_args(filter, job));
+        Ok(JobPreview {
+            count: matching.count() as i64,
+            at_least: false,
+        })
     }
 
     async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {

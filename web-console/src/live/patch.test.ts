@@ -10,7 +10,7 @@ const data = {
   pageParams: [undefined, 'x'],
 }
 const ids = (patched: typeof data) => patched.pages.map((page) => page.items.map((row) => `${row.id}${row.state}`).join(' '))
-const patch = (row: Row, belongs: boolean) => ids(patchPages(data, row, (row) => row.id, belongs) as typeof data)
+const patch = (row: Row, belongs: boolean | null) => ids(patchPages(data, row, (row) => row.id, belongs) as typeof data)
 
 it('changes a row where it stands', () => {
   expect(patch({ id: 3, state: 'b' }, true)).toEqual(['9a 8a', '3b'])
@@ -23,5 +23,7 @@ it('takes out what no longer belongs', () => {
 it('puts a new one first, and leaves alone what belongs further down or nowhere', () => {
   expect(patch({ id: 10, state: 'b' }, true)).toEqual(['10b 9a 8a', '3a'])
   expect(patch({ id: 5, state: 'b' }, true)).toEqual(['9a 8a', '3a'])
+  expect(patch({ id: 10, state: 'b' }, null)).toEqual(['9a 8a', '3a'])
+  expect(patch({ id: 8, state: 'b' }, null)).toEqual(['9a 8b', '3a'])
   expect(patch({ id: 10, state: 'b' }, false)).toEqual(['9a 8a', '3a'])
 })

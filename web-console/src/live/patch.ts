@@ -7,6 +7,11 @@ export interface Page<T> {
 }
 
 /**
+ * Whether a row fits a filter; null where its line doesn't tell: then it stays where it is and comes nowhere new.
+ */
+export type Belongs = boolean | null
+
+/**
  * The pages with this row as it is now. One that no longer belongs there goes; a new one that belongs comes first, as
  * lists show the newest first.
  */
@@ -14,13 +19,13 @@ export function patchPages<T>(
   data: InfiniteData<Page<T>>,
   row: T,
   id: (row: T) => string | number,
-  belongs: boolean,
+  belongs: Belongs,
 ): InfiniteData<Page<T>> {
   const at = data.pages.findIndex((page) => page.items.some((item) => id(item) === id(row)))
-  if (at < 0 && !belongs) return data
+  if (at < 0 && belongs !== true) return data
   const pages = data.pages.map((page, index) => {
     if (index === at) {
-      const items = belongs
+      const items = belongs !== false
         ? page.items.map((item) => (id(item) === id(row) ? row : item))
         : page.items.filter((item) => id(item) !== id(row))
       return { ...page, items }
@@ -44,7 +49,7 @@ export function patchLists<T, F>(
   key: QueryKey,
   row: T,
   id: (row: T) => string | number,
-  belongs: (row: T, filter: F) => boolean,
+  belongs: (row: T, filter: F) => Belongs,
 ): void {
   for (const query of client.getQueryCache().findAll({ queryKey: key })) {
     const data = query.state.data as InfiniteData<Page<T>> | undefined

@@ -87,9 +87,14 @@ impl Queue {
                 at_least: false,
             });
         }
+        self.count_matching(&filter).await
+    }
+
+    /// How many jobs match, in whatever state, counted as far as [`Queue::preview`] does.
+    pub async fn count_matching(&self, filter: &Filter) -> Result<Preview, Error> {
         let mut tx = self.pool().begin().await?;
         bounded(&mut tx).await?;
-        let Some(search) = Search::new(&mut tx, &filter).await? else {
+        let Some(search) = Search::new(&mut tx, filter).await? else {
             return Ok(Preview {
                 count: 0,
                 at_least: false,

@@ -221,3 +221,21 @@ impl From<job::QueueCounts> for QueueCounts {
         }
     }
 }
+
+/// How many jobs match.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobCount {
+    /// So many were found.
+    count: i64,
+    /// There may be more: it was counted no further.
+    at_least: bool,
+}
+
+impl From<job::JobPreview> for JobCount {
+    fn from(found: job::JobPreview) -> Self {
+        Self {
+            count: found.count,
+            at_least: found.at_least,
+        }
+    }
+}

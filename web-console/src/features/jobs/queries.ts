@@ -4,6 +4,7 @@ import { computed, type Ref } from 'vue'
 import { api, unwrap, type Schemas } from '@/api/client'
 import type { paths } from '@/api/schema'
 import type { Filter } from '@/components/filters'
+import { argsQuery } from './args'
 
 export type JobLine = Schemas['JobLine']
 export type Job = Schemas['Job']
@@ -14,10 +15,29 @@ export const jobKeys = {
   all: ['jobs'] as const,
   lists: ['jobs', 'list'] as const,
   one: (id: number) => ['jobs', 'one', id] as const,
+  log: (id: number) => ['jobs', 'log', id] as const,
+  count: (filter: Filter) => ['jobs', 'count', filter] as const,
   why: (id: number) => ['jobs', 'why', id] as const,
 }
 
 export const PAGE = 100
+
+/** As the API takes it. */
+export function jobQuery(filter: Filter): JobQuery {
+  return { ...filter, ...(filter.args ? { args: argsQuery(filter.args) } : {}) } as JobQuery
+}
+
+/** How many match; for those who may see all of them. */
+export function useJobCount(filter: Ref<Filter>, enabled: Ref<boolean>) {
+  return useQuery({
+    queryKey: computed(() => jobKeys.count(filter.value)),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET('/api/v1/staff/jobs/count', { params: { query: jobQuery(filter.value) }, signal })),
+    enabled,
+    placeholderData: keepPreviousData,
+    refetchInterval: 15_000,
+  })
+}
 
 export function useJobs(filter: Ref<Filter>) {
   return useInfiniteQuery({
@@ -25,7 +45,7 @@ export function useJobs(filter: Ref<Filter>) {
     queryFn: ({ pageParam, signal }) =>
       unwrap(
         api.GET('/api/v1/staff/jobs', {
-          params: { query: { ...filter.value, before: pageParam, limit: PAGE } as JobQuery },
+          params: { query: { ...jobQuery(filter.value), before: pageParam, limit: PAGE } },
           signal,
         }),
       ),

@@ -15,6 +15,7 @@ it('tells whether a changed job belongs into a filtered list', () => {
   expect(fits(job, { state: 'ready' })).toBe(false)
   expect(fits(job, { tag: 'b' })).toBe(false)
   expect(fits(job, { created_after: '2026-01-03T00:00:00Z' })).toBe(false)
-  // Its line doesn't tell, so it isn't put in.
-  expect(fits(job, { unique_key: 'x' })).toBe(false)
+  // Its line doesn't tell.
+  expect(fits(job, { unique_key: 'x' })).toBeNull()
+  expect(fits(job, { unique_key: 'x', state: 'ready' })).toBe(false)
 })

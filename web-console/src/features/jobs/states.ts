@@ -35,14 +35,19 @@ export function isWaiting(state: JobState): boolean {
   return state === 'ready' || state === 'scheduled' || state === 'waiting'
 }
 
-/** Whether a changed job belongs into a list with this filter, as far as its line tells. */
-export function fits(job: { [key: string]: unknown; tags: string[]; created_at: string }, filter: Record<string, string | undefined>): boolean {
-  return Object.entries(filter).every(([key, wanted]) => {
+/** Whether a changed job belongs into a list with this filter; null where its line doesn't tell. */
+export function fits(
+  job: { [key: string]: unknown; tags: string[]; created_at: string },
+  filter: Record<string, string | undefined>,
+): boolean | null {
+  const answers = Object.entries(filter).map(([key, wanted]) => {
     if (wanted === undefined) return true
     if (key === 'tag') return job.tags.includes(wanted)
     if (key === 'created_after') return job.created_at >= wanted
     if (key === 'created_before') return job.created_at < wanted
     if (key === 'error') return String(job.last_error ?? '').toLowerCase().includes(wanted.toLowerCase())
-    return key in job && job[key] === wanted
+    return key in job ? job[key] === wanted : null
   })
+  if (answers.includes(false)) return false
+  return answers.includes(null) ? null : true
 }
