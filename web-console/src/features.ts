@@ -1,4 +1,6 @@
 /** All features, in the order of the sidebar: one line each. */
 import { jobs } from './features/jobs'
+import { queues } from './features/queues'
+import { schedules } from './features/schedules'
 
-export const features = [jobs] as const
+export const features = [jobs, queues, schedules] as const

@@ -1,0 +1,61 @@
+/** Queues, pauses and workers. */
+import { useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { api, unwrap, type Schemas } from '@/api/client'
+
+export type QueueLine = Schemas['QueueLine']
+export type PauseLine = Schemas['PauseLine']
+export type LiveWorker = Schemas['LiveWorker']
+export type Limits = Schemas['Limits']
+
+export const queueKeys = {
+  all: ['queues'] as const,
+  list: ['queues', 'list'] as const,
+  pauses: ['queues', 'pauses'] as const,
+  workers: ['queues', 'workers'] as const,
+}
+
+export function useQueues() {
+  return useQuery({
+    queryKey: queueKeys.list,
+    queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/queues', { signal })),
+    refetchInterval: 15_000,
+  })
+}
+
+export function usePauses() {
+  return useQuery({
+    queryKey: queueKeys.pauses,
+    queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/queues/pauses', { signal })),
+    refetchInterval: 15_000,
+  })
+}
+
+export function useWorkers() {
+  return useQuery({
+    queryKey: queueKeys.workers,
+    queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/workers', { signal })),
+    refetchInterval: 3_000,
+  })
+}
+
+export type PauseWish = Schemas['PauseWish']
+
+export function usePause() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: ({ wish, isPaused }: { wish: PauseWish; isPaused: boolean }) =>
+      isPaused
+        ? unwrap(api.POST('/api/v1/staff/queues/pause', { body: wish }))
+        : unwrap(api.POST('/api/v1/staff/queues/resume', { body: wish })),
+    onSettled: () => queries.invalidateQueries({ queryKey: queueKeys.all }),
+  })
+}
+
+export function useSetLimits() {
+  const queries = useQueryClient()
+  return useMutation({
+    mutationFn: ({ name, limits }: { name: string; limits: Schemas['SetLimits'] }) =>
+      unwrap(api.PUT('/api/v1/staff/queues/{name}/limits', { params: { path: { name } }, body: limits })),
+    onSettled: () => queries.invalidateQueries({ queryKey: queueKeys.all }),
+  })
+}
