@@ -6,6 +6,8 @@ const locale = i18n.global.locale
 const formats = computed(() => ({
   number: new Intl.NumberFormat(locale.value),
   compact: new Intl.NumberFormat(locale.value, { notation: 'compact', maximumFractionDigits: 1 }),
+  percent: new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 1 }),
+  rate: new Intl.NumberFormat(locale.value, { notation: 'compact', maximumSignificantDigits: 2 }),
   time: new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'medium' }),
   exact: new Intl.DateTimeFormat(locale.value, { dateStyle: 'full', timeStyle: 'long' }),
   clock: new Intl.DateTimeFormat(locale.value, { timeStyle: 'medium' }),
@@ -14,6 +16,8 @@ const formats = computed(() => ({
 
 export const formatNumber = (value: number): string => formats.value.number.format(value)
 export const formatCompact = (value: number): string => formats.value.compact.format(value)
+export const formatPercent = (share: number): string => formats.value.percent.format(share)
+export const formatRate = (value: number): string => formats.value.rate.format(value)
 export const formatTime = (at: string | Date): string => formats.value.time.format(new Date(at))
 export const formatExact = (at: string | Date): string => formats.value.exact.format(new Date(at))
 export const formatClock = (at: string | Date): string => formats.value.clock.format(new Date(at))

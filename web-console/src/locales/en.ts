@@ -71,5 +71,6 @@ export default {
   },
   confirm: { type: 'Type “{word}” to go on', cancel: 'Cancel' },
   copy: { done: 'Copied', refused: 'The browser refused to copy', json: 'Copy JSON', curl: 'Copy as curl' },
+  chart: { table: '{name} as a table', time: 'Time' },
   json: { whole: 'Show all {characters} characters' },
 }

@@ -73,6 +73,7 @@ const ru: Translated<typeof en> = {
   },
   confirm: { type: 'Чтобы продолжить, введите «{word}»', cancel: 'Отмена' },
   copy: { done: 'Скопировано', refused: 'Браузер не дал скопировать', json: 'Скопировать JSON', curl: 'Скопировать как curl' },
+  chart: { table: '{name}: таблицей', time: 'Время' },
   json: { whole: 'Показать все символы ({characters})' },
 }
 export default ru
