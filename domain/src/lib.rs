@@ -19,6 +19,7 @@ pub mod delivery;
 pub mod event;
 pub mod flow;
 pub mod id;
+pub mod idempotency;
 pub mod job;
 pub mod label;
 pub mod live;

@@ -16,6 +16,7 @@ use crate::delivery::{
 };
 use crate::flow::{Author, FlowActor, FlowEvent, RecordedEvent};
 use crate::id::{CommentId, CorrelationId, DeliveryId, JobId, RunId};
+use crate::idempotency::{Begun, IdempotentRequest, StoredAnswer};
 use crate::job::{
     JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
     JobSelection, JobsChanged, NewJob, QueueCounts,
@@ -23,7 +24,7 @@ use crate::job::{
 use crate::live::{Changes, Watched};
 use crate::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
-use crate::run::{Created, LogLine, NewRun, Run, RunEvent, RunFilter, RunSummary};
+use crate::run::{Created, LogLine, NewRun, Run, RunCancel, RunEvent, RunFilter, RunSummary};
 use crate::workload::{Observation, Workload};
 
 /// Why an outside part didn't do what was asked of it.
@@ -293,6 +294,27 @@ pub trait RunDesk: Send + Sync {
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError>;
+    /// The last log lines with a number below `before`, in order, at most `limit`.
+    async fn log_before(
+        &self,
+        id: RunId,
+        before: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError>;
+    /// Log lines with a number above `after` that hold this text, in any case, at most `limit`.
+    async fn search_log(
+        &self,
+        id: RunId,
+        text: &str,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError>;
+    /// The number of the last log line, 0 for none; `None` if there is no such run.
+    async fn last_log_line(&self, id: RunId, projects: &Projects) -> Result<Option<i64>, PortError>;
+    /// Ends a run that hasn't ended, whatever it does; audited. Its Job is ended by a worker.
+    async fn cancel(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunCancel, PortError>;
 }
 
 /// Deliveries as staff see and steer them; those of other projects' repositories, or of none's where the
@@ -327,4 +349,17 @@ pub trait ChangeReader: Send {
     /// committed more than five seconds after it was written may be missed. After an error the reader is of no
     /// more use: open another.
     async fn read(&mut self, watched: &Watched) -> Result<Changes, PortError>;
+}
+
+/// Requests that have an effect, remembered by the key that their sender gave them, so that one that comes again
+/// has no second effect. Kept for 24 hours.
+#[async_trait]
+pub trait IdempotentRequests: Send + Sync {
+    /// Begins a request of this owner under this key. A request that was begun more than a minute ago and neither
+    /// answered nor given up counts as lost, and begins anew.
+    async fn begin(&self, request: &IdempotentRequest) -> Result<Begun, PortError>;
+    /// Keeps its answer.
+    async fn answer(&self, request: &IdempotentRequest, answer: &StoredAnswer) -> Result<(), PortError>;
+    /// Gives the key free: nothing was done.
+    async fn give_up(&self, request: &IdempotentRequest) -> Result<(), PortError>;
 }

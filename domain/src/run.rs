@@ -81,6 +81,8 @@ pub enum Effect {
     Report,
     /// Look at the Job again after the poll interval, in case the watch misses its end.
     Observe,
+    /// End the Job, of which nothing more is wanted.
+    Stop,
     /// The slot is free: start the project's oldest waiting run.
     ReleaseSlot,
 }
@@ -151,6 +153,9 @@ impl RunState {
         if next == Self::Running {
             effects.push(Effect::Observe);
         }
+        if matches!(next, Self::Canceled { .. }) && self.holds_slot() {
+            effects.push(Effect::Stop);
+        }
         if next.is_final() && self.holds_slot() {
             effects.push(Effect::ReleaseSlot);
         }
@@ -204,6 +209,17 @@ pub struct NewRun {
     pub correlation_id: CorrelationId,
     /// Who asks for it.
     pub requested_by: String,
+}
+
+/// What became of the wish to cancel a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunCancel {
+    /// It is canceled; its Job is being ended.
+    Done,
+    /// It has ended already, in this state.
+    Ended(RunState),
+    /// There is no such run, or not in these projects.
+    NotFound,
 }
 
 /// What became of a run to create.
@@ -288,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_way_of_a_run() {
-        use Effect::{Observe, ReleaseSlot, Report};
+        use Effect::{Observe, ReleaseSlot, Report, Stop};
         let cancel = || RunEvent::Canceled { reason: "ann".into() };
         let canceled = || RunState::Canceled { reason: "ann".into() };
         let fail = || RunEvent::Failed { reason: "x".into() };
@@ -343,7 +359,12 @@ mod tests {
                 vec![Report, ReleaseSlot],
             ),
             (RunState::Pending, cancel(), canceled(), vec![Report]),
-            (RunState::Running, cancel(), canceled(), vec![Report, ReleaseSlot]),
+            (
+                RunState::Running,
+                cancel(),
+                canceled(),
+                vec![Report, Stop, ReleaseSlot],
+            ),
         ] {
             assert_eq!(
                 from.transition(event.clone()),

@@ -9,7 +9,9 @@ use domain::port::access::{
     IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
 use domain::port::staff::{AuditDesk, OverviewDesk};
-use domain::port::{ChangeFeed, DeliveryDesk, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk};
+use domain::port::{
+    ChangeFeed, DeliveryDesk, IdempotentRequests, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -44,6 +46,8 @@ pub struct Ports {
     pub staff: StaffPorts,
     /// What changes, for those who look on.
     pub changes: Arc<dyn ChangeFeed>,
+    /// Requests that may be sent again.
+    pub idempotent: Arc<dyn IdempotentRequests>,
     /// People and what they may.
     pub access: AccessPorts,
     /// Who says who people are; without one nobody can sign in.

@@ -18,6 +18,7 @@ mod auth;
 mod backlog;
 mod console;
 mod health;
+mod idempotency;
 mod json;
 mod live;
 pub mod metrics;

@@ -7,9 +7,10 @@ use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, Response};
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi as Document, Ref, RefOr, Required, Response};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,7 +20,7 @@ use crate::api::{audit, auth, deliveries, jobs, overview, queues, runs, schedule
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
-use crate::{health, metrics, webhook};
+use crate::{health, idempotency, metrics, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -111,7 +112,9 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(schedules::remove))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
-        .routes(routes!(runs::log))
+        .routes(routes!(runs::log::read))
+        .routes(routes!(runs::log::download))
+        .routes(routes!(runs::change::cancel))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))
@@ -136,19 +139,57 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
 
 /// Every route, the staff's behind their guard.
 pub(crate) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
-    all(staff_routes().route_layer(from_fn_with_state(Arc::clone(app), guard::guard)))
+    // The guard is the outer one: it comes first.
+    let staff = staff_routes()
+        .route_layer(from_fn_with_state(Arc::clone(app), idempotency::idempotent))
+        .route_layer(from_fn_with_state(Arc::clone(app), guard::guard));
+    all(staff)
 }
 
 /// The OpenAPI 3.1 document of all routes.
 pub fn openapi() -> Document {
     let mut document = all(staff_routes()).into_openapi();
     for item in document.paths.paths.values_mut() {
-        [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
+        [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
             .into_iter()
             .flatten()
-            .for_each(describe_problems);
+            .filter(|operation| operation.security.is_some())
+            .for_each(describe_idempotency);
+        [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ]
+        .into_iter()
+        .flatten()
+        .for_each(describe_problems);
     }
     document
+}
+
+/// Everything staff do may be sent again: said here once for all.
+fn describe_idempotency(operation: &mut Operation) {
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "1 to 255 visible ASCII characters of the sender's own choice. Sent again under the same key within 24 \
+             hours, the same request has no second effect and gets the answer of the first time, with \
+             `Idempotency-Replayed: true`; while that is being carried out 409 `idempotency_in_progress`. What was \
+             refused or failed may be sent again under its key",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(key));
+    let responses = &mut operation.responses.responses;
+    responses.entry("422".to_owned()).or_insert_with(|| {
+        RefOr::T(Response::new(
+            "The key belongs to another request (`idempotency_key_reused`)",
+        ))
+    });
 }
 
 /// Every error has the same shape: said here once for all, with `default` for those that need no word of

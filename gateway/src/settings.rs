@@ -18,6 +18,8 @@ pub struct Settings {
     /// Where people reach us, an origin like `https://codex.example.com`; https, but for this very machine. Needed
     /// where people can sign in. Default: none.
     pub public_url: Option<String>,
+    /// The forge's web address, for links to issues and comments. Default: `https://github.com`.
+    pub forge_url: String,
     /// Requests around signing in that one source may send, apart from `rate_limit`. Default: 10 per second with a
     /// burst of 100.
     pub sign_in_rate_limit: RateLimit,
@@ -108,6 +110,7 @@ impl Settings {
             webhook_secrets,
             staff_token: None,
             public_url: None,
+            forge_url: "https://github.com".to_owned(),
             sign_in_rate_limit: RateLimit {
                 per_second: 10,
                 burst: 100,

@@ -6,6 +6,7 @@
 mod access;
 mod change_feed;
 mod desks;
+mod idempotent;
 mod inbox;
 mod ledger;
 mod run_store;
@@ -19,6 +20,7 @@ use domain::stage::Stage;
 pub use access::{principals, sign_ins, signing_keys, user_desk};
 pub use change_feed::{Deeds, change_feed};
 pub use desks::{delivery_desk, run_desk};
+pub use idempotent::idempotent_requests;
 pub use inbox::inbox;
 pub use ledger::ledger;
 pub use run_store::run_store;

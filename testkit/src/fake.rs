@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod desks;
 pub mod faults;
 pub mod forge;
+pub mod idempotent;
 pub mod inbox;
 pub mod job_desk;
 pub mod ledger;

@@ -12,6 +12,7 @@ use domain::{DeliveryId, JobId, ProjectId, RunId};
 use testkit::contract;
 use testkit::fake::access::FakeAccess;
 use testkit::fake::change_feed::FakeChangeFeed;
+use testkit::fake::idempotent::FakeIdempotentRequests;
 use testkit::fake::ledger::FakeLedger;
 use testkit::fake::memory::Memory;
 use testkit::fake::runs::FakeRuns;
@@ -159,4 +160,11 @@ impl contract::Deeds for Told {
         });
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn idempotent_requests() {
+    contract::idempotent_requests(&FakeIdempotentRequests::default())
+        .await
+        .unwrap();
 }

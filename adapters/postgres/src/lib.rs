@@ -18,6 +18,7 @@ mod delivery_desk;
 mod enqueue;
 mod error;
 mod flow;
+mod idempotent;
 mod inbox;
 mod job_desk;
 mod keyring;

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use domain::access::Projects;
-use domain::flow::RecordedEvent;
+use domain::flow::{Author, FlowActor, RecordedEvent};
 use domain::id::RunId;
-use domain::port::{PortError, RunDesk};
-use domain::run::{LogLine, RunFilter, RunSummary};
+use domain::port::{ApplyError, PortError, RunDesk, RunStore};
+use domain::run::{LogLine, RunCancel, RunEvent, RunFilter, RunSummary};
+use serde_json::json;
 
-use crate::error::{Error, db};
+use crate::error::{Error, db, refused};
 use crate::run_row::RunRow;
+use crate::run_store::transition;
 use crate::store::page;
 use crate::{Store, flow};
 
@@ -106,5 +108,112 @@ impl RunDesk for Store {
         .fetch_all(&self.pool)
         .await
         .map_err(db)
+    }
+
+    async fn log_before(
+        &self,
+        id: RunId,
+        before: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        let project_ids = projects.ids();
+        let mut lines = sqlx::query_as!(
+            LogLine,
+            "select number, text from runs.log_line where run_id = $1 and number < $2
+                and ($4::bigint[] is null or exists (
+                    select 1 from runs.run r where r.id = $1 and r.project_id = any($4)))
+            order by number desc limit $3",
+            id.0,
+            before,
+            limit.clamp(0, 10_000),
+            project_ids.as_deref(),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(db)?;
+        lines.reverse();
+        Ok(lines)
+    }
+
+    async fn search_log(
+        &self,
+        id: RunId,
+        text: &str,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        let project_ids = projects.ids();
+        sqlx::query_as!(
+            LogLine,
+            "select number, text from runs.log_line where run_id = $1 and number > $2
+                and strpos(lower(text), lower($5)) > 0
+                and ($4::bigint[] is null or exists (
+                    select 1 from runs.run r where r.id = $1 and r.project_id = any($4)))
+            order by number limit $3",
+            id.0,
+            after,
+            limit.clamp(0, 10_000),
+            project_ids.as_deref(),
+            text,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(db)
+    }
+
+    async fn last_log_line(&self, id: RunId, projects: &Projects) -> Result<Option<i64>, PortError> {
+        let project_ids = projects.ids();
+        sqlx::query_scalar!(
+            r#"select coalesce((select max(l.number) from runs.log_line l where l.run_id = r.id), 0) as "last!"
+            from runs.run r where r.id = $1 and ($2::bigint[] is null or r.project_id = any($2))"#,
+            id.0,
+            project_ids.as_deref(),
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(db)
+    }
+
+    async fn cancel(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunCancel, PortError> {
+        for _ in 0..TRIES {
+            let run = RunStore::get(self, id).await?;
+            let seen = run.filter(|run| projects.contains(run.repository.project.id));
+            let Some(run) = seen else {
+                return Ok(RunCancel::NotFound);
+            };
+            if run.state.is_final() {
+                return Ok(RunCancel::Ended(run.state));
+            }
+            let reason = by
+                .reason
+                .clone()
+                .unwrap_or_else(|| format!("canceled by {}", name(&by.actor)));
+            let mut tx = self.begin().await?;
+            let event = RunEvent::Canceled { reason };
+            let from = json!({ "from": run.state.as_str() });
+            match transition::take(self, &mut tx, &run, event, from, by.actor.clone()).await {
+                Ok(_) => {
+                    tx.commit().await.map_err(db)?;
+                    return Ok(RunCancel::Done);
+                }
+                // It went on meanwhile: decided anew on the state that it has now.
+                Err(ApplyError::Stale) => {}
+                Err(ApplyError::Port(error)) => return Err(error),
+            }
+        }
+        Err(refused(format!("run {id} changes without a pause")))
+    }
+}
+
+/// A run goes through fewer states than this.
+const TRIES: usize = 8;
+
+fn name(actor: &FlowActor) -> &str {
+    match actor {
+        FlowActor::Human(login) => login,
+        FlowActor::Agent(role) => role,
+        FlowActor::System => "the platform",
     }
 }

@@ -3,7 +3,7 @@
 
 mod create;
 mod slots;
-mod transition;
+pub(crate) mod transition;
 
 use async_trait::async_trait;
 use domain::flow::{FlowActor, FlowEvent};

@@ -76,6 +76,8 @@ pub(crate) struct Gateway {
     pub(crate) webhook_secrets: Vec<Secret<String>>,
     pub(crate) staff_token: Option<Secret<String>>,
     pub(crate) sign_in: Option<SignIn>,
+    /// For links to what stands there.
+    pub(crate) forge_url: Url,
     pub(crate) grace_period_s: u32,
 }
 
@@ -120,6 +122,7 @@ impl Gateway {
             webhook_secrets,
             staff_token,
             sign_in,
+            forge_url: forge_url(env, &v::GITHUB_WEB_URL)?,
             grace_period_s: grace_period_s(env)?,
         })
     }
@@ -130,6 +133,7 @@ impl Gateway {
             staff_token: self.staff_token.clone(),
             public_url: self.sign_in.as_ref().map(|sign_in| sign_in.public_url.clone()),
             grace_period_ms: u64::from(self.grace_period_s) * 1000,
+            forge_url: self.forge_url.to_string(),
             ..gateway::Settings::new(self.webhook_secrets.clone())
         }
     }

@@ -84,6 +84,7 @@ pub(crate) fn compose(
         deliveries: store.clone(),
         staff: StaffPorts::of(store.clone()),
         changes: store.clone(),
+        idempotent: store.clone(),
         access: AccessPorts::of(store),
         identity,
     };

@@ -1,5 +1,7 @@
-//! Runs of agents: list, show with what happened, log.
+//! Runs of agents: list, show with what happened; `log` is what they wrote, `change` ends them.
 
+pub(crate) mod change;
+pub(crate) mod log;
 pub(crate) mod view;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use crate::app::App;
 use crate::auth::guard::Who;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params};
-use view::{LogPage, Run, RunLine, RunStatus};
+use view::{Run, RunLine, RunStatus};
 
 /// Which runs to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -90,53 +92,7 @@ pub(crate) async fn show(
     let run = app.ports.runs.get(id, &projects).await?;
     let run = run.ok_or_else(|| unknown(id))?;
     let events = app.ports.runs.events(id, &projects).await?;
-    Ok(Json(Run::new(run, events)))
-}
-
-/// Which lines of the log.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct LogQuery {
-    /// Only lines with a higher number, 0 if not said.
-    #[serde(default)]
-    #[param(value_type = Option<i64>)]
-    after: i64,
-    /// 1 to 1,000, 50 if not said.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1_000)]
-    limit: Limit<1_000>,
-}
-
-/// What the agent wrote; ask again with `next_after` for what comes later.
-#[utoipa::path(
-    get,
-    path = "/api/v1/staff/runs/{id}/log",
-    operation_id = "read_run_log",
-    tag = "runs",
-    extensions(("x-right" = json!("project_read"))),
-    security(("staff" = [])),
-    params(("id" = i64, Path, description = "The run"), LogQuery),
-    responses(
-        (status = 200, description = "Lines in order", body = LogPage),
-    )
-)]
-pub(crate) async fn log(
-    State(app): State<Arc<App>>,
-    who: Who,
-    Id(id): Id<RunId>,
-    Params(query): Params<LogQuery>,
-) -> Result<Json<LogPage>, ApiError> {
-    let projects = who.projects(Right::ProjectRead);
-    let lines = app
-        .ports
-        .runs
-        .log(id, query.after, query.limit.get() as i64, &projects)
-        .await?;
-    if lines.is_empty() && app.ports.runs.get(id, &projects).await?.is_none() {
-        return Err(unknown(id));
-    }
-    Ok(Json(LogPage::new(lines, query.after)))
+    Ok(Json(Run::new(run, events, &app.settings.forge_url)))
 }
 
 fn unknown(id: RunId) -> ApiError {

@@ -65,6 +65,11 @@ catalogue! {
     DELIVERY_STILL_OPEN = CONFLICT, "delivery_still_open", "The delivery's job has not finished";
     OWNER_STAYS = CONFLICT, "owner_stays", "The owner stays what it is";
     JOB_STATE = CONFLICT, "job_state", "The job's state does not allow it";
+    RUN_STATE = CONFLICT, "run_state", "The run's state does not allow it";
+    IDEMPOTENCY_IN_PROGRESS = CONFLICT, "idempotency_in_progress", "The same request is being carried out";
+    IDEMPOTENCY_SECRET = CONFLICT, "idempotency_secret", "The answer was not kept";
+    IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key belongs to another request";
+    IDEMPOTENCY_KEY_INVALID = BAD_REQUEST, "idempotency_key_invalid", "Idempotency-Key is not usable";
     PAYLOAD_GONE = GONE, "payload_gone", "The payload is not kept any more";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large";
     CONTENT_TYPE = UNSUPPORTED_MEDIA_TYPE, "content_type", "The content type is not supported";

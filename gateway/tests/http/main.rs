@@ -9,6 +9,7 @@
 mod client;
 mod description;
 mod examples;
+mod idempotency;
 mod log;
 mod overview;
 mod people;

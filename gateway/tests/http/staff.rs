@@ -166,7 +166,7 @@ async fn a_log_is_read_on() {
     let first = get(&world, "runs/1/log?limit=2").await;
     assert_eq!(
         first,
-        json!({"items": [{"number": 1, "text": "line 1"}, {"number": 2, "text": "line 2"}], "next_after": 2})
+        json!({"items": [{"number": 1, "text": "line 1"}, {"number": 2, "text": "line 2"}], "next_after": 2, "last": 3})
     );
     assert_eq!(
         get(&world, "runs/1/log?after=2").await["items"],
@@ -174,10 +174,60 @@ async fn a_log_is_read_on() {
     );
     assert_eq!(
         get(&world, "runs/1/log?after=3").await,
-        json!({"items": [], "next_after": 3})
+        json!({"items": [], "next_after": 3, "last": 3})
+    );
+    for (query, numbers) in [
+        ("before=3&limit=1", vec![2]),
+        ("before=99&limit=2", vec![2, 3]),
+        ("search=LINE%202", vec![2]),
+        ("search=line&after=1&limit=1", vec![2]),
+        ("search=nothing", vec![]),
+    ] {
+        let page = get(&world, &format!("runs/1/log?{query}")).await;
+        let items = page["items"].as_array().unwrap().iter();
+        let got: Vec<_> = items.map(|line| line["number"].as_i64().unwrap()).collect();
+        assert_eq!(got, numbers, "{query}");
+    }
+    let whole = world.staff(Method::GET, "runs/1/log.txt").await;
+    assert_eq!(whole.text, "line 1\nline 2\nline 3\n");
+    assert_eq!(
+        whole.header("content-disposition"),
+        "attachment; filename=\"run-1.log\""
+    );
+    assert_eq!(
+        world.staff(Method::GET, "runs/9/log.txt").await.code(404),
+        "not_found"
     );
     assert_eq!(
         world.staff(Method::GET, "runs/9/log").await.code(404),
+        "not_found"
+    );
+}
+
+#[tokio::test]
+async fn runs_are_canceled() {
+    let world = world();
+    world.runs.put(run(1, "demo", RunState::Running));
+    world.runs.put(run(2, "demo", RunState::Succeeded));
+    let done = world.staff(Method::POST, "runs/1/cancel?reason=enough").await;
+    assert_eq!(
+        (done.status.as_u16(), done.json()),
+        (200, json!({"run_id": 1, "status": "canceled"}))
+    );
+    let by = Author {
+        actor: development(),
+        reason: Some("enough".to_owned()),
+    };
+    assert_eq!(world.runs.canceled(), [(RunId(1), by)]);
+    for path in ["runs/1/cancel", "runs/2/cancel"] {
+        assert_eq!(
+            world.staff(Method::POST, path).await.code(409),
+            "run_state",
+            "{path}"
+        );
+    }
+    assert_eq!(
+        world.staff(Method::POST, "runs/9/cancel").await.code(404),
         "not_found"
     );
 }

@@ -20,6 +20,7 @@ async fn no_start_without_a_secret() {
         deliveries: world.deliveries.clone(),
         staff: StaffPorts::of(world.staff.clone()),
         changes: std::sync::Arc::new(world.changes.clone()),
+        idempotent: std::sync::Arc::new(testkit::fake::idempotent::FakeIdempotentRequests::default()),
         access: AccessPorts::of(world.access.clone()),
         identity: None,
     };

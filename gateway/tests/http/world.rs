@@ -11,6 +11,7 @@ use serde_json::Value;
 use testkit::fake::access::{FakeAccess, FakeIdentityProvider};
 use testkit::fake::change_feed::FakeChangeFeed;
 use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
+use testkit::fake::idempotent::FakeIdempotentRequests;
 use testkit::fake::inbox::FakeInbox;
 use testkit::fake::job_desk::FakeJobDesk;
 use testkit::fake::queue_desk::{FakeQueueDesk, FakeScheduleDesk};
@@ -85,6 +86,7 @@ impl World {
             deliveries: deliveries.clone(),
             staff: StaffPorts::of(staff.clone()),
             changes: Arc::new(changes.clone()),
+            idempotent: Arc::new(FakeIdempotentRequests::default()),
             access: AccessPorts::of(access.clone()),
             identity: settings.public_url.is_some().then(|| provider.clone() as _),
         };

@@ -48,6 +48,7 @@ async fn observe(ctx: &Ctx, id: RunId) -> Result<Outcome, Failure> {
     match run.state {
         RunState::Running => {}
         RunState::Preparing => return Ok(Outcome::Snooze(SOON)),
+        RunState::Canceled { .. } => return end(ctx, &run).await,
         _ => return Ok(Outcome::Done),
     }
     let namespace = run.namespace.clone().unwrap_or_else(|| namespace_of(&run));
@@ -78,6 +79,19 @@ async fn observe(ctx: &Ctx, id: RunId) -> Result<Outcome, Failure> {
     ctx.runs
         .apply(&run, event, json!({ "namespace": namespace, "job": name }))
         .await?;
+    Ok(Outcome::Done)
+}
+
+/// Nobody wants its result any more. What it has written so far is kept.
+async fn end(ctx: &Ctx, run: &Run) -> Result<Outcome, Failure> {
+    let Some(namespace) = &run.namespace else {
+        return Ok(Outcome::Done);
+    };
+    let name = job_name(run.id);
+    if let Err(error) = keep_log(ctx, run, namespace, &name).await {
+        tracing::warn!(%error, run.id = run.id.0, "the end of a canceled run's log can't be kept");
+    }
+    ctx.cluster.stop(namespace, &name).await?;
     Ok(Outcome::Done)
 }
 

@@ -118,6 +118,23 @@ async fn a_run_that_is_not_running_is_not_looked_at() {
 }
 
 #[tokio::test]
+async fn a_canceled_runs_job_is_ended_and_its_log_kept() {
+    let world = World::new();
+    let run = world.running(1).await;
+    world.cluster.write_log(&["one", "two"]);
+    world.cancel(&run).await;
+    assert!(
+        world.queued().contains(&"run.observe"),
+        "nobody is told to end it"
+    );
+    assert_eq!(world.observe(run.id).await.unwrap(), Outcome::Done);
+    let namespace = run.namespace.unwrap();
+    assert_eq!(world.cluster.stopped(), [(namespace, "agent-r1".to_owned())]);
+    assert_eq!(world.memory.log(run.id).len(), 2);
+    assert!(matches!(world.run(run.id).state, RunState::Canceled { .. }));
+}
+
+#[tokio::test]
 async fn a_hint_that_comes_before_the_launch_is_recorded_is_not_lost() {
     let world = World::new();
     let run = world.preparing(1).await;

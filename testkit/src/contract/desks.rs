@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use domain::access::Projects;
 use domain::delivery::{DeliveryFilter, DeliveryOutcome, DeliveryStatus, Replay};
-use domain::flow::FlowActor;
+use domain::flow::{Author, FlowActor};
 use domain::id::{DeliveryId, ProjectId, RunId};
 use domain::port::{DeliveryDesk, Inbox, Ledger, RunDesk, RunStore};
 use domain::repository::Repository;
-use domain::run::{Created, LogLine, RunEvent, RunFilter};
+use domain::run::{Created, LogLine, RunCancel, RunEvent, RunFilter, RunState};
 use serde_json::json;
 
 use super::{delivery, fresh_delivery_id, new_run};
@@ -211,6 +211,22 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
         desk.log(id, 2, 100, &all).await? == lines[2..],
         "the log's rest is another"
     );
+    ensure!(
+        desk.log_before(id, 5, 2, &all).await? == lines[2..4]
+            && desk.log_before(id, 1, 2, &all).await?.is_empty(),
+        "backwards the log is another"
+    );
+    ensure!(
+        desk.search_log(id, "4", 0, 9, &all).await? == lines[3..4]
+            && desk.search_log(id, "4", 4, 9, &all).await?.is_empty(),
+        "a line isn't found by what it holds"
+    );
+    ensure!(
+        desk.last_log_line(id, &all).await? == Some(5)
+            && desk.last_log_line(newer, &all).await? == Some(0)
+            && desk.last_log_line(RunId(i64::MAX), &all).await?.is_none(),
+        "the log ends elsewhere"
+    );
 
     let (own, others) = (
         Projects::Only(vec![repository.project.id]),
@@ -239,5 +255,32 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
             "log for {projects:?}"
         );
     }
+    let by = Author {
+        actor: FlowActor::Human("bob".to_owned()),
+        reason: Some("enough".to_owned()),
+    };
+    let nowhere = Projects::Only(vec![ProjectId(i64::MAX)]);
+    ensure!(
+        desk.cancel(newer, &nowhere, &by).await? == RunCancel::NotFound,
+        "canceled from elsewhere"
+    );
+    ensure!(
+        desk.cancel(newer, &all, &by).await? == RunCancel::Done,
+        "not canceled"
+    );
+    let canceled = RunState::Canceled {
+        reason: "enough".to_owned(),
+    };
+    ensure!(
+        desk.cancel(newer, &all, &by).await? == RunCancel::Ended(canceled),
+        "canceled twice"
+    );
+    let events = desk.events(newer, &all).await?;
+    ensure!(
+        events
+            .last()
+            .is_some_and(|event| event.kind == "run.canceled" && event.actor == by.actor),
+        "recorded as {events:?}"
+    );
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::access::Projects;
 use domain::delivery::{DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliverySummary, Replay};
-use domain::flow::{FlowActor, RecordedEvent};
+use domain::flow::{Author, FlowActor, RecordedEvent};
 use domain::port::{DeliveryDesk, PortError, RunDesk};
-use domain::run::{LogLine, RunFilter, RunSummary};
+use domain::run::{LogLine, RunCancel, RunFilter, RunState, RunSummary};
 use domain::{DeliveryId, JobId, ProjectId, RunId};
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -27,6 +27,7 @@ pub struct FakeRunDesk {
     runs: Mutex<BTreeMap<RunId, RunSummary>>,
     events: Mutex<Vec<RecordedEvent>>,
     logs: Mutex<BTreeMap<RunId, Vec<LogLine>>>,
+    canceled: Mutex<Vec<(RunId, Author)>>,
 }
 
 impl FakeRunDesk {
@@ -48,6 +49,11 @@ impl FakeRunDesk {
     /// Records an event.
     pub fn record(&self, event: RecordedEvent) {
         lock(&self.events).push(event);
+    }
+
+    /// What was canceled, and by whom.
+    pub fn canceled(&self) -> Vec<(RunId, Author)> {
+        lock(&self.canceled).clone()
     }
 
     /// Gives a run its log.
@@ -111,6 +117,56 @@ impl RunDesk for FakeRunDesk {
             .take(at_most(limit))
             .cloned()
             .collect())
+    }
+
+    async fn log_before(
+        &self,
+        id: RunId,
+        before: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        let mut lines = self.log(id, 0, i64::MAX, projects).await?;
+        lines.retain(|line| line.number < before);
+        let surplus = lines.len().saturating_sub(at_most(limit));
+        Ok(lines.split_off(surplus))
+    }
+
+    async fn search_log(
+        &self,
+        id: RunId,
+        text: &str,
+        after: i64,
+        limit: i64,
+        projects: &Projects,
+    ) -> Result<Vec<LogLine>, PortError> {
+        let mut lines = self.log(id, after, i64::MAX, projects).await?;
+        lines.retain(|line| line.text.to_lowercase().contains(&text.to_lowercase()));
+        lines.truncate(at_most(limit));
+        Ok(lines)
+    }
+
+    async fn last_log_line(&self, id: RunId, projects: &Projects) -> Result<Option<i64>, PortError> {
+        if RunDesk::get(self, id, projects).await?.is_none() {
+            return Ok(None);
+        }
+        let lines = self.log(id, 0, i64::MAX, projects).await?;
+        Ok(Some(lines.last().map_or(0, |line| line.number)))
+    }
+
+    async fn cancel(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunCancel, PortError> {
+        let Some(mut run) = RunDesk::get(self, id, projects).await? else {
+            return Ok(RunCancel::NotFound);
+        };
+        if run.state.is_final() {
+            return Ok(RunCancel::Ended(run.state));
+        }
+        run.state = RunState::Canceled {
+            reason: by.reason.clone().unwrap_or_default(),
+        };
+        self.put(run);
+        lock(&self.canceled).push((id, by.clone()));
+        Ok(RunCancel::Done)
     }
 }
 

@@ -90,6 +90,7 @@ impl State {
             let job = match effect {
                 Effect::Report => NewJob::new(&RunReport { run_id: run.id }),
                 Effect::Observe => NewJob::new(&RunObserve { run_id: run.id }).after_ms(OBSERVE_AFTER_MS),
+                Effect::Stop => NewJob::new(&RunObserve { run_id: run.id }),
                 Effect::ReleaseSlot => continue,
             };
             self.enqueue(job.correlated(&run.correlation_id));

@@ -1,6 +1,7 @@
 //! A project's slots. Whoever takes or frees one holds the project's row until the commit, so that a run
 //! that is told to wait and a run that ends can't miss each other.
 
+use domain::flow::FlowActor;
 use domain::id::{ProjectId, RunId};
 use domain::job::{NewJob, RunStart};
 use domain::port::{Admission, ApplyError};
@@ -56,7 +57,7 @@ pub(super) async fn admit(store: &Store, run: &Run) -> Result<Admission, ApplyEr
             None => Err(super::unknown(run.id).into()),
         };
     }
-    transition::take(store, &mut tx, run, event, json!({})).await?;
+    transition::take(store, &mut tx, run, event, json!({}), FlowActor::System).await?;
     tx.commit().await.map_err(db)?;
     Ok(admission)
 }

@@ -20,18 +20,19 @@ const OBSERVE_AFTER_MS: i64 = 30_000;
 
 pub(super) async fn apply(store: &Store, run: &Run, event: RunEvent, data: Value) -> Result<Run, ApplyError> {
     let mut tx = store.begin().await?;
-    let after = take(store, &mut tx, run, event, data).await?;
+    let after = take(store, &mut tx, run, event, data, FlowActor::System).await?;
     tx.commit().await.map_err(db)?;
     Ok(after)
 }
 
 /// Takes the event in the caller's transaction, which must not be committed after an error.
-pub(super) async fn take(
+pub(crate) async fn take(
     store: &Store,
     tx: &mut PgConnection,
     run: &Run,
     event: RunEvent,
     data: Value,
+    actor: FlowActor,
 ) -> Result<Run, ApplyError> {
     let (next, effects) = match run.state.transition(event) {
         Ok(decided) => decided,
@@ -56,13 +57,15 @@ pub(super) async fn take(
         correlation_id: run.correlation_id.clone(),
         run: Some(run.id),
         kind: event_kind(&after.state),
-        actor: FlowActor::System,
+        actor,
         data: with_state(data, &after.state),
     };
     flow::append(tx, event).await.map_err(db)?;
     let jobs = effects.iter().filter_map(|effect| match effect {
         Effect::Report => Some(NewJob::new(&RunReport { run_id: run.id })),
         Effect::Observe => Some(NewJob::new(&RunObserve { run_id: run.id }).after_ms(OBSERVE_AFTER_MS)),
+        // At once: it finds the run canceled, and ends the Job.
+        Effect::Stop => Some(NewJob::new(&RunObserve { run_id: run.id })),
         Effect::ReleaseSlot => None,
     });
     let jobs = jobs.map(|job| job.correlated(&run.correlation_id)).collect();

@@ -1,7 +1,8 @@
 //! The contract suites of the ports, on the real database.
 
 use async_trait::async_trait;
-use domain::port::{Inbox, RunStore};
+use domain::idempotency::{Begun, IdempotentRequest};
+use domain::port::{IdempotentRequests, Inbox, RunStore};
 use domain::run::{Created, LogLine};
 use domain::{DeliveryId, RunId};
 use testkit::contract;
@@ -92,4 +93,39 @@ impl contract::Deeds for World {
         let lines: Vec<LogLine> = numbers.map(line).collect();
         Ok(self.store.append_log(run, &lines).await?)
     }
+}
+
+#[tokio::test]
+async fn idempotent_requests() {
+    let world = World::create().await;
+    contract::idempotent_requests(&world.store).await.unwrap();
+    assert_eq!(
+        world
+            .count("select count(*) from platform.idempotent_request")
+            .await,
+        2
+    );
+    // Lost by a gateway that died over it, and too old.
+    world
+        .run("update platform.idempotent_request set begun_at = begun_at - interval '2 minutes' where owner = 'bob'")
+        .await;
+    world
+        .run("update platform.idempotent_request set begun_at = begun_at - interval '2 days' where owner = 'ann'")
+        .await;
+    let bob: (String,) = sqlx::query_as("select key from platform.idempotent_request where owner = 'bob'")
+        .fetch_one(&world.sql)
+        .await
+        .unwrap();
+    let lost = IdempotentRequest {
+        owner: "bob".to_owned(),
+        key: bob.0,
+        fingerprint: [1; 32],
+    };
+    assert_eq!(world.store.begin(&lost).await.unwrap(), Begun::New);
+    assert_eq!(
+        world
+            .count("select count(*) from platform.idempotent_request")
+            .await,
+        1
+    );
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use domain::access::{NewApiToken, Right};
 use domain::id::{SessionId, TokenId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::view::{PlatformRole, ProjectRole, Scope, Session, Token};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::auth::secret;
+use crate::idempotency::HoldsSecret;
 use crate::json::Body;
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, NoParams};
@@ -218,7 +219,7 @@ pub(crate) async fn create_token(
     who: Who,
     _: NoParams,
     Body(wish): Body<TokenWish>,
-) -> Result<(StatusCode, Json<NewToken>), ApiError> {
+) -> Result<(StatusCode, Extension<HoldsSecret>, Json<NewToken>), ApiError> {
     let invalid = |detail: &'static str| Err(catalogue::BODY_INVALID.with(detail));
     let name = wish.name.trim();
     if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
@@ -250,7 +251,7 @@ pub(crate) async fn create_token(
         secret: secret.expose().clone(),
         token: token.into(),
     };
-    Ok((StatusCode::CREATED, Json(made)))
+    Ok((StatusCode::CREATED, Extension(HoldsSecret), Json(made)))
 }
 
 /// Revokes one of one's own tokens.

@@ -119,13 +119,28 @@ impl From<run::RunSummary> for RunLine {
 pub(crate) struct Run {
     #[serde(flatten)]
     line: RunLine,
+    /// Where the issue stands on the forge.
+    issue_url: String,
+    /// Where the status comment stands, once it is posted.
+    comment_url: Option<String>,
     /// Everything recorded under its correlation id, oldest first.
     events: Vec<FlowEvent>,
 }
 
 impl Run {
-    pub(crate) fn new(run: run::RunSummary, events: Vec<RecordedEvent>) -> Self {
+    pub(crate) fn new(run: run::RunSummary, events: Vec<RecordedEvent>, forge_url: &str) -> Self {
+        let issue_url = format!(
+            "{}/{}/issues/{}",
+            forge_url.trim_end_matches('/'),
+            run.repository,
+            run.issue
+        );
+        let comment_url = run
+            .comment_id
+            .map(|comment| format!("{issue_url}#issuecomment-{comment}"));
         Self {
+            issue_url,
+            comment_url,
             line: run.into(),
             events: events.into_iter().map(FlowEvent::from).collect(),
         }
@@ -210,12 +225,18 @@ pub(crate) struct LogPage {
     items: Vec<LogLine>,
     /// Hand it in as `after` to read on; a run that still works may write more.
     next_after: i64,
+    /// The number of the last line that there is, 0 for none.
+    last: i64,
 }
 
 impl LogPage {
-    pub(crate) fn new(lines: Vec<run::LogLine>, after: i64) -> Self {
+    pub(crate) fn new(lines: Vec<run::LogLine>, after: i64, last: i64) -> Self {
         let next_after = lines.last().map_or(after, |line| line.number);
         let items = lines.into_iter().map(LogLine::from).collect();
-        Self { items, next_after }
+        Self {
+            items,
+            next_after,
+            last,
+        }
     }
 }
