@@ -91,13 +91,24 @@ const FROM_LINE: &str = take!(
     "select place.ctid
     from unnest($5::smallint[], $6::smallint[], $7::bigint[], $8::bigint[]) as part (low, high, first, before)
     cross join lateral (
-        select job.ctid from queue.job as job
-        where job.queue_id = $2 and job.priority >= part.low and job.priority <= part.high
-          and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
-          and job.claimed_by is null and job.kind_id = any($3)
-        order by job.priority, job.seq
-        limit $4
-        for update skip locked) as place
+        select one.ctid from (
+            select job.ctid from queue.job as job
+            where part.low = part.high and job.queue_id = $2 and job.priority = part.low
+              and job.seq >= part.first and job.seq < part.before and job.seq is not null and job.lane is null
+              and job.claimed_by is null and job.kind_id = any($3)
+            order by job.seq
+            limit $4
+            for update skip locked) as one
+        union all
+        select several.ctid from (
+            select job.ctid from queue.job as job
+            where part.low < part.high and job.queue_id = $2
+              and job.priority >= part.low and job.priority <= part.high
+              and job.seq is not null and job.lane is null
+              and job.claimed_by is null and job.kind_id = any($3)
+            order by job.priority, job.seq
+            limit $4
+            for update skip locked) as several) as place
     where not exists (select from queue.queue where id = $2 and paused_at is not null)
     limit $4",
     "$9",
@@ -254,4 +265,96 @@ pub(crate) async fn from_lanes(
         .fetch_all(conn)
         .await?;
     Taken::new(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use sqlx::{Connection, PgPool};
+    use testkit::postgres::TestDatabase;
+
+    use super::*;
+    use crate::session::Session;
+    use crate::{NewJob, Queue, migrate};
+
+    /// A line whose first 20,000 jobs have ended, while a snapshot keeps them from being cleaned away.
+    async fn line_of_the_dead(pool: &PgPool, queue: &Queue) -> Result<(i16, i64), sqlx::Error> {
+        let mut conn = pool.acquire().await?;
+        let job = || NewJob::new("mail", "welcome", ().into());
+        let first = queue.enqueue(&mut conn, job()).await;
+        assert!(first.is_ok());
+        sqlx::raw_sql(
+            "insert into queue.job (seq, kind_id, queue_id, args)
+            select nextval('queue.job_seq'), kind_id, queue_id, args from queue.job, generate_series(1, 20000);
+            delete from queue.job;
+            insert into queue.job (seq, kind_id, queue_id, args) select nextval('queue.job_seq'), kind.id, queue.id, '{}'
+            from queue.kind, queue.queue",
+        )
+        .execute(&mut *conn)
+        .await?;
+        let place = sqlx::query_scalar("select seq from queue.job")
+            .fetch_one(&mut *conn)
+            .await?;
+        let queue_id = sqlx::query_scalar("select queue_id from queue.job")
+            .fetch_one(&mut *conn)
+            .await?;
+        Ok((queue_id, place))
+    }
+
+    #[tokio::test]
+    async fn under_a_long_snapshot_a_claim_reads_nothing_that_the_marks_have_passed()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let database = TestDatabase::create().await;
+        let pool = PgPool::connect(database.url()).await?;
+        migrate(&pool).await?;
+        let queue = Queue::new(pool.clone());
+        let mut pin = sqlx::PgConnection::connect(database.url()).await?;
+        let mut pin = pin.begin_with("begin isolation level repeatable read").await?;
+        sqlx::query("select").execute(&mut *pin).await?;
+        let (queue_id, place) = line_of_the_dead(&pool, &queue).await?;
+        let places = |at: usize| format!("${}, ${}, ${}, ${}", at, at + 1, at + 2, at + 3);
+        let enter = format!(
+            "select * from queue.enter_gate($2, $1, $3, $4, 100, {}) where $9::integer is not null",
+            places(5)
+        );
+        let pages = async |statement: &str, line: Line| {
+            let ranges = line.ranges();
+            let statement = format!("explain (analyze, buffers, format json) {statement}");
+            let mut session = Session::new(&queue.sessions(), "explain");
+            let mut plan = Value::Null;
+            // What the first one reads of the catalog doesn't count.
+            for _ in 0..2 {
+                let look = async |conn: &mut PgConnection| {
+                    let mut tx = conn.begin().await?;
+                    sqlx::query_scalar(sqlx::AssertSqlSafe(statement.clone()))
+                        .bind(1_i32)
+                        .bind(queue_id)
+                        .bind(&[1_i32][..])
+                        .bind(10_i64)
+                        .bind(&ranges.low)
+                        .bind(&ranges.high)
+                        .bind(&ranges.first)
+                        .bind(&ranges.before)
+                        .bind(FIRST_STEP)
+                        .fetch_one(&mut *tx)
+                        .await
+                };
+                plan = session.run(look).await?;
+            }
+            let pages = plan.pointer("/0/Plan/Shared Hit Blocks").and_then(Value::as_u64);
+            pages.ok_or(sqlx::Error::RowNotFound)
+        };
+        for statement in [FROM_LINE, &enter] {
+            let (from_the_left, marked) = (
+                pages(statement, Line::default()).await?,
+                pages(statement, Line::marked(0, place)).await?,
+            );
+            assert!(
+                from_the_left > 200,
+                "{from_the_left} pages: nothing dead to step over"
+            );
+            assert!(marked < 60, "{marked} pages of {from_the_left}: {statement}");
+        }
+        Ok(())
+    }
 }

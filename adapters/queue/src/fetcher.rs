@@ -154,7 +154,9 @@ impl Known {
         }
         let left = limit - found.jobs.len();
         if left > 0 {
+            let start = Instant::now();
             let taken = claim::from_line(conn, who, &self.line, left as i64).await?;
+            self.line.claim_took(start.elapsed());
             self.note(taken, left, &mut found);
         }
         Ok(found)

@@ -22,10 +22,10 @@ update queue.worker as worker set heartbeat_at = clock_timestamp(), stopped_at =
 from old where worker.id = old.id
 returning old.stopped_at is not null, worker.draining_at is not null";
 
+/// Each of the few requests looks its job up. A planner who took them for many would read the whole hot table.
 const CANCELLED: &str = "
 select request.job_id from queue.cancel_request as request
-join queue.job as job on job.id = request.job_id
-where job.claimed_by = $1";
+where (select job.claimed_by from queue.job as job where job.id = request.job_id) = $1";
 
 pub(crate) const LEAVE: &str =
     "update queue.worker set stopped_at = clock_timestamp(), silent = false where id = $1";

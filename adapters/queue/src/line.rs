@@ -21,6 +21,11 @@ use crate::session::{Session, Sessions};
 
 /// How often marks are moved.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often they are moved at most, where claims take long: under a long snapshot they step over everything that
+/// ended since the marks were moved.
+const SOONEST: Duration = Duration::from_millis(100);
+/// What claims take together until moving the marks, which takes one or two milliseconds, pays.
+const PAYS: Duration = Duration::from_millis(20);
 /// How often it is looked for what a mark may have passed all the same, on another connection: under a long snapshot
 /// that takes as long as a claim from the left edge.
 const LOOK_BEHIND: Duration = if cfg!(test) {
@@ -60,13 +65,17 @@ pub(crate) struct Line {
     drawn: Option<(i64, HashSet<String>)>,
     settled: i64,
     moved: Option<Instant>,
+    /// What claims took since.
+    claims_took: Duration,
     sessions: Option<Sessions>,
     looked_behind: Option<Instant>,
     /// Something was found behind; held by a look that is under way, too.
     passed: Arc<AtomicBool>,
 }
 
-/// The parts of the index that a claim reads, in its order: priorities `low..=high`, places `first..before`.
+/// The parts of the index that a claim reads, in its order: priorities `low..=high`, places `first..before`, where
+/// several priorities are read whole. A statement has to ask for one priority by equality: the index is read from
+/// the left edge of a range of priorities to its right edge, whatever is asked of the places.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ranges {
     pub(crate) low: Vec<i16>,
@@ -118,10 +127,24 @@ impl Line {
         }
     }
 
+    /// A claim along the marks took so long.
+    pub(crate) fn claim_took(&mut self, time: Duration) {
+        self.claims_took += time;
+    }
+
     /// Makes it look for what its marks may have passed.
     pub(crate) fn looking_behind(mut self, sessions: &Sessions) -> Self {
         self.sessions = Some(sessions.clone());
         self
+    }
+
+    /// With a mark at this place.
+    #[cfg(test)]
+    pub(crate) fn marked(priority: i16, place: i64) -> Self {
+        Self {
+            marks: BTreeMap::from([(priority, place)]),
+            ..Self::default()
+        }
     }
 
     /// The connection was lost, and with it perhaps the server's memory of what was claimed.
@@ -135,10 +158,12 @@ impl Line {
     /// Moves the marks, if it is time.
     pub(crate) async fn follow(&mut self, conn: &mut PgConnection, queue_id: i16) -> Result<(), sqlx::Error> {
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last: Instant| last.elapsed() >= every);
-        if self.marks.is_empty() || !is_due(self.moved, EVERY) {
+        let every = if self.claims_took >= PAYS { SOONEST } else { EVERY };
+        if self.marks.is_empty() || !is_due(self.moved, every) {
             return Ok(());
         }
         self.moved = Some(Instant::now());
+        self.claims_took = Duration::ZERO;
         if self.passed.swap(false, Ordering::AcqRel) {
             metrics::counter!("codex_k8s_queue_passed_over_total").increment(1);
             tracing::warn!("a job was passed over, claims begin at the front again");

@@ -164,8 +164,8 @@ impl Maintenance {
             .await?;
         schedule::tick::tidy(conn).await?;
         sqlx::query(
-            "delete from queue.cancel_request as request where not exists (
-                select from queue.job as job where job.id = request.job_id)",
+            "delete from queue.cancel_request as request
+            where (select job.id from queue.job as job where job.id = request.job_id) is null",
         )
         .execute(&mut *conn)
         .await?;
