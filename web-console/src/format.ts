@@ -33,7 +33,7 @@ const UNITS = [
 export function formatRelative(at: string | Date, now: number): string {
   const ms = new Date(at).getTime() - now
   const [unit, length] = UNITS.find(([, length]) => Math.abs(ms) >= length) ?? ['second', 1_000]
-  return formats.value.relative.format(Math.trunc(ms / length) || 0, unit)
+  return formats.value.relative.format(Math.trunc(ms / length) || -0, unit)
 }
 
 /** 850 ms, 12.4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. */
