@@ -11,7 +11,8 @@ const formats = computed(() => ({
   time: new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'medium' }),
   exact: new Intl.DateTimeFormat(locale.value, { dateStyle: 'full', timeStyle: 'long' }),
   clock: new Intl.DateTimeFormat(locale.value, { timeStyle: 'medium' }),
-  relative: new Intl.RelativeTimeFormat(locale.value, { numeric: 'always', style: 'narrow' }),
+  // The narrow Russian form is a bare minus sign.
+  relative: new Intl.RelativeTimeFormat(locale.value, { numeric: 'always', style: locale.value === 'ru' ? 'short' : 'narrow' }),
 }))
 
 export const formatNumber = (value: number): string => formats.value.number.format(value)
@@ -34,6 +35,13 @@ export function formatRelative(at: string | Date, now: number): string {
   const ms = new Date(at).getTime() - now
   const [unit, length] = UNITS.find(([, length]) => Math.abs(ms) >= length) ?? ['second', 1_000]
   return formats.value.relative.format(Math.trunc(ms / length) || -0, unit)
+}
+
+/** In one unit, for the axis of a chart: 850 ms, 12.5 s, 3.3 min. */
+export function formatBrief(ms: number): string {
+  const [unit, length] = UNITS.find(([, length]) => ms >= length) ?? (['millisecond', 1] as const)
+  const style = { style: 'unit', unit, unitDisplay: 'narrow', maximumFractionDigits: 1 } as const
+  return new Intl.NumberFormat(locale.value, style).format(ms / length)
 }
 
 /** 850 ms, 12.4 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. */

@@ -23,8 +23,10 @@ export const useSession = defineStore('session', () => {
   const me = shallowRef<Schemas['Me'] | null>(null)
   const problem = shallowRef<Problem | null>(null)
 
-  tokens.onEnd = () => {
-    if (state.value === 'signed-in') state.value = 'expired'
+  // Whoever signs out leaves nothing on the screen; whose session merely ends may go on where they were.
+  tokens.onEnd = (how) => {
+    if (how === 'signed-out') state.value = 'signed-out'
+    else if (state.value === 'signed-in') state.value = 'expired'
     else if (state.value !== 'expired') state.value = 'signed-out'
   }
 

@@ -22,12 +22,12 @@ export class Tokens {
   #ended = false
   readonly #channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('codex-k8s-session')
   /** Called when the session has ended, here or in another tab. */
-  onEnd: () => void = () => {}
+  onEnd: (how: 'expired' | 'signed-out') => void = () => {}
 
   constructor() {
     this.#channel?.addEventListener('message', ({ data }: MessageEvent<Told>) => {
       if (data.kind === 'token') this.#hold(data.bearer, data.expiresInS)
-      else this.#end()
+      else this.#end('signed-out')
     })
   }
 
@@ -54,7 +54,7 @@ export class Tokens {
       const body: unknown = await response.json().catch(() => null)
       if (!response.ok) {
         const problem = await Problem.of(response, body)
-        if (response.status === 401) this.#end()
+        if (response.status === 401) this.#end('expired')
         throw problem
       }
       const { access_token, expires_in } = body as { access_token: string; expires_in: number }
@@ -74,7 +74,7 @@ export class Tokens {
   /** The session has been ended by other means: forgets it, in all tabs. */
   forget(): void {
     this.#tell({ kind: 'signed-out' })
-    this.#end()
+    this.#end('signed-out')
   }
 
   #hold(bearer: string, expiresInS: number): void {
@@ -82,11 +82,11 @@ export class Tokens {
     this.#held = { bearer, staleAt: performance.now() + Math.max(5, expiresInS - MARGIN_S) * 1_000 }
   }
 
-  #end(): void {
+  #end(how: 'expired' | 'signed-out'): void {
     this.#held = null
     if (this.#ended) return
     this.#ended = true
-    this.onEnd()
+    this.onEnd(how)
   }
 
   #tell(told: Told): void {
