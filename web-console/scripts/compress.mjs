@@ -16,3 +16,13 @@ for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
   if (brotli.length < plain.length) writeFileSync(`${path}.br`, brotli)
   if (gzip.length < plain.length) writeFileSync(`${path}.gz`, gzip)
 }
+
+// What every page loads first. The rest of the 350 KB that a first load may cost is the routes'.
+const MOST_KB = 250
+const page = readFileSync(join(root, 'index.html'), 'utf8')
+const first = [...page.matchAll(/(?:src|href)="(\/assets\/[^"]+\.js)"/g)].map(([, path]) => join(root, path))
+const kilobytes = first.reduce((sum, path) => sum + readFileSync(`${path}.br`).length, 0) / 1024
+if (kilobytes > MOST_KB) {
+  console.error(`what every page loads has grown to ${Math.round(kilobytes)} KB of JavaScript; ${MOST_KB} KB are allowed`)
+  process.exit(1)
+}

@@ -15,6 +15,8 @@ const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
+      // What changes is told live, also what changed while nobody looked.
+      refetchOnWindowFocus: false,
       // What passes by itself is asked again, a few times and ever slower.
       retry: (failures, error) => failures < 3 && asProblem(error).isPassing,
       retryDelay: (failures, error) =>

@@ -58,3 +58,19 @@ export function patchLists<T, F>(
     client.setQueryData(query.queryKey, patchPages(data, row, id, belongs(row, filter)))
   }
 }
+
+/** A list that was scrolled further than this isn't read anew from its beginning: that would be a request for each page. */
+const MOST_PAGES = 5
+
+/** Reads lists anew that may have missed something; those that were scrolled far down only when they are opened again. */
+export function refreshLists(client: QueryClient, key: QueryKey): void {
+  void client.invalidateQueries({ queryKey: key, refetchType: 'none' })
+  void client.refetchQueries({
+    queryKey: key,
+    type: 'active',
+    predicate: ({ state }) => {
+      const data = state.data as InfiniteData<unknown> | undefined
+      return (data?.pages?.length ?? 0) <= MOST_PAGES
+    },
+  })
+}
