@@ -35,7 +35,7 @@ pub struct Settings {
     pub agent_deadline_s: i64,
     /// How long a run's namespace is kept from its creation on, in seconds.
     pub namespace_lease_s: i64,
-    /// The poll beneath the cluster's watch, in seconds.
+    /// The poll beneath the cluster's watch, in seconds; a run whose log is short is looked at sooner.
     pub observe_every_s: u64,
     /// The most that is kept of an agent's log, in bytes.
     pub log_limit_bytes: i64,

@@ -20,6 +20,9 @@ use crate::failure::{Failure, in_time};
 /// run will be running.
 const SOON: Duration = Duration::from_secs(1);
 
+/// A short log is read so often; each further 100 KiB add a second.
+const FOLLOW: Duration = Duration::from_secs(3);
+
 /// Observes one run.
 pub async fn handle(ctx: Ctx, job: Job<RunObserve>) -> Result<Outcome, Failure> {
     let id = job.args.run_id;
@@ -42,6 +45,12 @@ fn poll(ctx: &Ctx) -> Duration {
     Duration::from_secs(ctx.settings.observe_every_s)
 }
 
+/// While it is active its log is read again, whole: the sooner, the shorter it is, since people follow it.
+fn next_look(ctx: &Ctx, log_bytes: usize) -> Duration {
+    let by_length = FOLLOW + Duration::from_millis(log_bytes as u64 / 100);
+    by_length.min(poll(ctx))
+}
+
 async fn observe(ctx: &Ctx, id: RunId) -> Result<Outcome, Failure> {
     let run = ctx.runs.get(id).await?;
     let run = run.ok_or_else(|| Failure::Hopeless(format!("there is no run {id}")))?;
@@ -56,16 +65,17 @@ async fn observe(ctx: &Ctx, id: RunId) -> Result<Outcome, Failure> {
     let observation = ctx.cluster.observe(&namespace, &name).await?;
     // Before the end is recorded: whoever sees the end finds the whole log. One that is refused is refused
     // again; the end counts for more.
-    match keep_log(ctx, &run, &namespace, &name).await {
+    let log_bytes = match keep_log(ctx, &run, &namespace, &name).await {
         Err(Failure::Port(error)) if refuses(&error) => {
             tracing::warn!(%error, run.id = id.0, "the log can't be kept");
+            usize::MAX
         }
         result => result?,
-    }
+    };
     let event = match observation {
         Observation::Active { detail } => {
             tracing::debug!(detail, "still active");
-            return Ok(Outcome::Snooze(poll(ctx)));
+            return Ok(Outcome::Snooze(next_look(ctx, log_bytes)));
         }
         Observation::Exited { code } => RunEvent::Exited { code },
         Observation::DeadlineExceeded => RunEvent::DeadlinePassed,
@@ -95,7 +105,8 @@ async fn end(ctx: &Ctx, run: &Run) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-async fn keep_log(ctx: &Ctx, run: &Run, namespace: &str, name: &str) -> Result<(), Failure> {
+/// Keeps what is new, and says how long the log is in bytes.
+async fn keep_log(ctx: &Ctx, run: &Run, namespace: &str, name: &str) -> Result<usize, Failure> {
     let lines = ctx
         .cluster
         .log(namespace, name, ctx.settings.log_limit_bytes)
@@ -112,5 +123,5 @@ async fn keep_log(ctx: &Ctx, run: &Run, namespace: &str, name: &str) -> Result<(
     if !new.is_empty() {
         ctx.runs.append_log(run.id, &new).await?;
     }
-    Ok(())
+    Ok(lines.iter().map(String::len).sum())
 }

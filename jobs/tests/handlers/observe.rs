@@ -63,11 +63,15 @@ async fn a_stopped_job_is_missing() {
 }
 
 #[tokio::test]
-async fn an_active_job_is_looked_at_again_after_the_configured_time() {
+async fn an_active_job_is_looked_at_again_the_sooner_the_shorter_its_log_is() {
     let world = World::new();
     let id = world.running(1).await.id;
-    let again = Outcome::Snooze(Duration::from_secs(17));
-    assert_eq!(world.observe(id).await.unwrap(), again);
+    let line = "x".repeat(1_000);
+    for (lines, seconds) in [(0, 3), (200, 5), (5_000, 17)] {
+        world.cluster.write_log(&vec![line.as_str(); lines]);
+        let again = Outcome::Snooze(Duration::from_secs(seconds));
+        assert_eq!(world.observe(id).await.unwrap(), again, "{lines} lines");
+    }
     assert_eq!(world.run(id).state, RunState::Running);
     assert!(world.queued().is_empty());
 }
