@@ -18,7 +18,7 @@ use super::recent::Told;
 use crate::metrics::{STREAM_CLIENTS, STREAM_LAG, STREAM_LOOK};
 
 /// From one look to the next.
-const PAUSE: Duration = Duration::from_millis(350);
+const PAUSE: Duration = Duration::from_millis(250);
 /// Looks take a fifth of the time at most.
 const SHARE: u32 = 4;
 /// Who comes is greeted at once, but not oftener than this.
