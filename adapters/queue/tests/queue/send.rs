@@ -131,11 +131,13 @@ async fn a_key_that_is_taken_is_a_verdict_here_too() {
         stage.queue.send(job(json!(3)))
     );
     let (a, b, c) = (a.unwrap(), b.unwrap(), c.unwrap());
-    assert_eq!(
-        (a.verdict, b.verdict, c.verdict),
-        (Verdict::Inserted, Verdict::Kept, Verdict::Inserted)
+    // Either may have been the first.
+    let both = [a.verdict, b.verdict];
+    assert!(
+        both.contains(&Verdict::Inserted) && both.contains(&Verdict::Kept),
+        "{both:?}"
     );
-    assert_eq!(a.id, b.id);
+    assert_eq!((a.id, c.verdict), (b.id, Verdict::Inserted));
     let invalid = stage.queue.send(job(json!(1)).key("")).await.unwrap_err();
     assert!(matches!(invalid, Error::Invalid(_)), "{invalid}");
 }
