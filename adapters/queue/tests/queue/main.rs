@@ -6,6 +6,7 @@
 )]
 
 mod cancel;
+mod changes;
 mod chaos;
 mod claim;
 mod desk;
