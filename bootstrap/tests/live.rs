@@ -122,8 +122,8 @@ impl Stream {
     }
 
     fn place(&self) -> String {
-        let places = self.text.lines().filter_map(|line| line.strip_prefix("id: "));
-        places.last().unwrap().to_owned()
+        let mut places = self.text.lines().filter_map(|line| line.strip_prefix("id: "));
+        places.next_back().unwrap().to_owned()
     }
 }
 

@@ -203,6 +203,14 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
         "made by {:?}",
         events[0].actor
     );
+    run_log(desk, (id, newer), &lines).await?;
+    run_projects(desk, id, repository.project.id).await?;
+    run_cancel(desk, newer).await
+}
+
+/// A log of five lines and one that is empty.
+async fn run_log(desk: &dyn RunDesk, (id, empty): (RunId, RunId), lines: &[LogLine]) -> Result<()> {
+    let all = Projects::All;
     ensure!(
         desk.log(id, 0, 2, &all).await? == lines[..2],
         "the log's beginning is another"
@@ -223,13 +231,17 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
     );
     ensure!(
         desk.last_log_line(id, &all).await? == Some(5)
-            && desk.last_log_line(newer, &all).await? == Some(0)
+            && desk.last_log_line(empty, &all).await? == Some(0)
             && desk.last_log_line(RunId(i64::MAX), &all).await?.is_none(),
         "the log ends elsewhere"
     );
+    Ok(())
+}
 
+/// Only its project's members see it.
+async fn run_projects(desk: &dyn RunDesk, id: RunId, project: ProjectId) -> Result<()> {
     let (own, others) = (
-        Projects::Only(vec![repository.project.id]),
+        Projects::Only(vec![project]),
         Projects::Only(vec![ProjectId(i64::MAX)]),
     );
     for (projects, seen) in [(own, true), (others, false), (Projects::default(), false)] {
@@ -255,27 +267,33 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
             "log for {projects:?}"
         );
     }
+    Ok(())
+}
+
+/// An open run is canceled once, and recorded with who did it.
+async fn run_cancel(desk: &dyn RunDesk, id: RunId) -> Result<()> {
+    let all = Projects::All;
     let by = Author {
         actor: FlowActor::Human("bob".to_owned()),
         reason: Some("enough".to_owned()),
     };
     let nowhere = Projects::Only(vec![ProjectId(i64::MAX)]);
     ensure!(
-        desk.cancel(newer, &nowhere, &by).await? == RunCancel::NotFound,
+        desk.cancel(id, &nowhere, &by).await? == RunCancel::NotFound,
         "canceled from elsewhere"
     );
     ensure!(
-        desk.cancel(newer, &all, &by).await? == RunCancel::Done,
+        desk.cancel(id, &all, &by).await? == RunCancel::Done,
         "not canceled"
     );
     let canceled = RunState::Canceled {
         reason: "enough".to_owned(),
     };
     ensure!(
-        desk.cancel(newer, &all, &by).await? == RunCancel::Ended(canceled),
+        desk.cancel(id, &all, &by).await? == RunCancel::Ended(canceled),
         "canceled twice"
     );
-    let events = desk.events(newer, &all).await?;
+    let events = desk.events(id, &all).await?;
     ensure!(
         events
             .last()

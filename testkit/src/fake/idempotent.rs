@@ -9,11 +9,16 @@ use domain::port::{IdempotentRequests, PortError};
 
 use super::desks::lock;
 
+/// Owner and key.
+type Key = (String, String);
+/// The fingerprint, and the answer once there is one.
+type Known = ([u8; 32], Option<StoredAnswer>);
+
 /// Requests in memory; none is ever lost or too old.
 #[derive(Debug, Default)]
-pub struct FakeIdempotentRequests(Mutex<BTreeMap<(String, String), ([u8; 32], Option<StoredAnswer>)>>);
+pub struct FakeIdempotentRequests(Mutex<BTreeMap<Key, Known>>);
 
-fn key(request: &IdempotentRequest) -> (String, String) {
+fn key(request: &IdempotentRequest) -> Key {
     (request.owner.clone(), request.key.clone())
 }
 

@@ -191,12 +191,12 @@ async fn the_audit_is_one_list_of_both_records() {
         ..AuditFilter::default()
     };
     assert_eq!(found(of_job).await, ["job.cancel"]);
-    let of_bob = AuditFilter {
+    let bobs = AuditFilter {
         subject: Some(format!("user-{}", bob.id)),
         actor: Some("ann@example.com".to_owned()),
         ..AuditFilter::default()
     };
-    assert_eq!(found(of_bob).await.len(), 3);
+    assert_eq!(found(bobs).await.len(), 3);
     let later = AuditFilter {
         since: Some(page.entries[0].at + chrono::TimeDelta::seconds(1)),
         ..AuditFilter::default()

@@ -57,7 +57,7 @@ async fn a_jobs_life_is_told_once() {
     let failed = next(&mut watch).await;
     assert_eq!(failed.len(), 1, "{failed:?}");
     probe.until_seen(2).await;
-    while told(&mut watch).await != [] {}
+    while !told(&mut watch).await.is_empty() {}
     probe.open(1);
     assert_eq!(next(&mut watch).await, [(id, State::Completed)]);
     assert_eq!(told(&mut watch).await, []);
