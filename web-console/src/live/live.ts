@@ -40,11 +40,13 @@ export const useLive = defineStore('live', () => {
   const subscribers = ref(0)
   const isPaused = ref(false)
   const isHidden = ref(document.hidden)
+  const isOnline = ref(navigator.onLine)
   const isConnected = ref(false)
   const isRefused = ref(false)
   /** The gateway can't read its database: nothing new comes. */
   const isBehind = ref(false)
   let asOf = ''
+  /** Connected before, or tried in vain. */
   const wasConnected = ref(false)
   let lastEventId: string | null = null
 
@@ -53,11 +55,13 @@ export const useLive = defineStore('live', () => {
   )
   const state = computed<LiveState>(() => {
     if (isPaused.value || (isHidden.value && subscribers.value > 0)) return 'paused'
-    if (isConnected.value) return isBehind.value ? 'stale' : 'connected'
+    if (isConnected.value) return isBehind.value || !isOnline.value ? 'stale' : 'connected'
     if (!isWanted.value || isRefused.value) return 'off'
     return wasConnected.value ? 'stale' : 'connecting'
   })
 
+  addEventListener('online', () => (isOnline.value = true))
+  addEventListener('offline', () => (isOnline.value = false))
   let hiding: ReturnType<typeof setTimeout> | undefined
   document.addEventListener('visibilitychange', () => {
     clearTimeout(hiding)
@@ -87,6 +91,7 @@ export const useLive = defineStore('live', () => {
       }
       if (stop.aborted) return
       isConnected.value = false
+      wasConnected.value = true
       if (isRefused.value) return
       if (waitMs === 0) continue
       tries = performance.now() - started > GOOD_MS ? 0 : tries + 1
