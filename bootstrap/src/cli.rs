@@ -8,7 +8,7 @@ use crate::desk::Desk;
 use crate::dev::Dev;
 use crate::process::{gateway, worker};
 use crate::simulate::Webhook;
-use crate::staff::{Deliveries, Jobs, Runs};
+use crate::staff::{Deliveries, Jobs, Login, Runs};
 
 /// Runs AI agents in Kubernetes when GitHub asks for it.
 #[derive(Debug, Parser)]
@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Worker(worker::Arguments),
     /// Brings the database's schema up to date
     Migrate,
+    /// Gets a personal token for the staff commands, by a code that is confirmed in the browser
+    Login(Login),
+    /// Revokes that token
+    Logout,
     /// Shows and steers jobs
     Jobs(Jobs),
     /// Shows and steers the queue at the database itself

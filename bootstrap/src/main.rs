@@ -2,7 +2,7 @@
 //!
 //! * `process`: `gateway`, `worker` and `migrate`, the product itself; `config` is what they are told.
 //! * `dev`: all of it on one machine. `agent`: what runs inside a run's pod.
-//! * `staff`: `jobs`, `runs` and `deliveries` through the gateway's API. `simulate`: webhooks as GitHub's.
+//! * `staff`: `login`, `jobs`, `runs` and `deliveries` through the gateway's API. `simulate`: webhooks as GitHub's.
 //! * `desk`: `queue`, jobs steered at the database itself. `bench`: measurements.
 
 mod agent;
@@ -53,6 +53,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Gateway(arguments) => process::gateway::run(env, arguments).await?,
         Command::Worker(arguments) => process::worker::run(env, arguments).await?,
         Command::Migrate => process::migrate::run(env).await?,
+        Command::Login(login) => staff::login(env, login).await?,
+        Command::Logout => staff::logout().await?,
         Command::Jobs(jobs) => staff::jobs(&staff::Client::new(env)?, jobs).await?,
         Command::Runs(runs) => staff::runs(&staff::Client::new(env)?, runs).await?,
         Command::Deliveries(deliveries) => staff::deliveries(&staff::Client::new(env)?, deliveries).await?,

@@ -3,12 +3,14 @@
 mod client;
 mod deliveries;
 mod jobs;
+mod login;
 mod runs;
 pub(crate) mod table;
 
 pub(crate) use client::Client;
 pub(crate) use deliveries::{Deliveries, run as deliveries};
 pub(crate) use jobs::{Jobs, run as jobs};
+pub(crate) use login::{Login, login, logout};
 pub(crate) use runs::{Runs, run as runs};
 
 use anyhow::Result;

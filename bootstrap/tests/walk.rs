@@ -52,6 +52,7 @@ fn program(data_dir: &Path, arguments: &[&str]) -> Command {
     }
     command
         .env("CODEX_K8S_DATA_DIR", data_dir)
+        .env("XDG_CONFIG_HOME", data_dir.join("config"))
         .args(arguments)
         .stdin(Stdio::null());
     command
@@ -350,6 +351,39 @@ async fn refresh(url: &str, cookie: &str) -> (String, String) {
     (next, body["access_token"].as_str().unwrap().to_owned())
 }
 
+/// `codex-k8s login`, confirmed by adam in his browser, and `logout`.
+async fn log_in_and_out(data_dir: &Path, url: &str) {
+    let mut login = program(data_dir, &["login", "--scopes", "read"]);
+    let mut login = login.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(login.stdout.take().unwrap()));
+    let code = lines.find_map(|line| Some(line.unwrap().split_once("?code=")?.1.to_owned()));
+    let code = code.unwrap();
+    let (_, adam) = refresh(url, &sign_in(url, "adam").await.unwrap()).await;
+    let approve = format!("{url}/api/v1/staff/me/device-sign-ins/{code}/approve");
+    let approved = reqwest::Client::new()
+        .post(approve)
+        .bearer_auth(adam)
+        .send()
+        .await;
+    assert_eq!(approved.unwrap().status(), 204);
+    assert!(login.wait().unwrap().success());
+
+    let file = data_dir.join("config/codex-k8s/login.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let token = kept["token"].as_str().unwrap();
+    let (_, me) = ask(url, token, "me").await;
+    assert_eq!(me["name"], "adam@example.com");
+    assert!(output(data_dir, &["jobs", "list"]).status.success());
+    let retry = output(data_dir, &["jobs", "retry", "1"]);
+    let said = String::from_utf8_lossy(&retry.stderr).into_owned();
+    assert!(said.contains("403"), "only reading was confirmed: {said}");
+    assert!(output(data_dir, &["logout"]).status.success());
+    assert!(!file.exists());
+    assert_eq!(ask(url, token, "me").await.0, 401);
+}
+
 #[tokio::test]
 async fn people_sign_in_and_see_what_they_may_also_after_a_restart() {
     let folder = folder();
@@ -361,18 +395,24 @@ async fn people_sign_in_and_see_what_they_may_also_after_a_restart() {
         state["url"].as_str().unwrap().to_owned()
     };
     let address = url(data_dir);
-    for (login, users, jobs, runs) in [
+    for (login, users, workers, runs) in [
         ("olga", 200, 200, 200),
         ("adam", 200, 200, 200),
         ("lea", 403, 403, 200),
         ("rita", 403, 403, 200),
     ] {
         let (_, token) = refresh(&address, &sign_in(&address, login).await.unwrap()).await;
-        for (path, status) in [("users", users), ("jobs", jobs), ("runs", runs), ("me", 200)] {
+        for (path, status) in [
+            ("users", users),
+            ("workers", workers),
+            ("runs", runs),
+            ("me", 200),
+        ] {
             assert_eq!(ask(&address, &token, path).await.0, status, "{login} at {path}");
         }
     }
     assert_eq!(sign_in(&address, "eve").await, Err(403));
+    log_in_and_out(data_dir, &address).await;
     let (cookie, _) = refresh(&address, &sign_in(&address, "walt").await.unwrap()).await;
     assert_eq!(dev.stop(), Some(0));
 

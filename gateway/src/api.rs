@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 mod author;
 pub(crate) mod deliveries;
+pub(crate) mod device;
 pub(crate) mod jobs;
 pub(crate) mod overview;
 mod page;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
 use domain::port::access::{
-    IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
+    DeviceSignIns, IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
 use domain::port::staff::{AuditDesk, OverviewDesk};
 use domain::port::{
@@ -69,13 +69,15 @@ pub struct AccessPorts {
     pub members: Arc<dyn MemberDesk>,
     /// A person's own sessions and tokens.
     pub own: Arc<dyn OwnAccess>,
+    /// Programs that sign in by a code.
+    pub devices: Arc<dyn DeviceSignIns>,
 }
 
 impl AccessPorts {
     /// All of them from one store.
     pub fn of<T>(store: Arc<T>) -> Self
     where
-        T: SignIns + Principals + SigningKeys + UserDesk + MemberDesk + OwnAccess + 'static,
+        T: SignIns + Principals + SigningKeys + UserDesk + MemberDesk + OwnAccess + DeviceSignIns + 'static,
     {
         Self {
             sign_ins: store.clone(),
@@ -83,7 +85,8 @@ impl AccessPorts {
             signing_keys: store.clone(),
             users: store.clone(),
             members: store.clone(),
-            own: store,
+            own: store.clone(),
+            devices: store,
         }
     }
 }

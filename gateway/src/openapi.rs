@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
-use crate::api::{audit, auth, deliveries, jobs, overview, queues, runs, schedules, stream};
+use crate::api::{audit, auth, deliveries, device, jobs, overview, queues, runs, schedules, stream};
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
@@ -77,6 +77,8 @@ fn all(guarded: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::sign_out))
         .routes(routes!(auth::keys))
+        .routes(routes!(device::begin))
+        .routes(routes!(device::collect))
         .merge(guarded)
 }
 
@@ -126,6 +128,10 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(own::tokens))
         .routes(routes!(own::create_token))
         .routes(routes!(own::revoke_token))
+        .routes(routes!(device::revoke_this))
+        .routes(routes!(device::show))
+        .routes(routes!(device::approve))
+        .routes(routes!(device::deny))
         .routes(routes!(users::list))
         .routes(routes!(users::invite))
         .routes(routes!(users::show))

@@ -6,6 +6,7 @@
 mod access;
 mod change_feed;
 mod desks;
+mod devices;
 mod idempotent;
 mod inbox;
 mod ledger;
@@ -20,6 +21,7 @@ use domain::stage::Stage;
 pub use access::{principals, sign_ins, signing_keys, user_desk};
 pub use change_feed::{Deeds, change_feed};
 pub use desks::{delivery_desk, run_desk};
+pub use devices::device_sign_ins;
 pub use idempotent::idempotent_requests;
 pub use inbox::inbox;
 pub use ledger::ledger;

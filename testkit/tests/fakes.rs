@@ -47,6 +47,9 @@ async fn access() {
         .unwrap();
     contract::user_desk(&access, &access).await.unwrap();
     contract::signing_keys(&access).await.unwrap();
+    contract::device_sign_ins(&access, &access, &access)
+        .await
+        .unwrap();
     let project = access.add_project("demo");
     contract::principals(&access, &access, &access, &access, &access, ("demo", project))
         .await

@@ -1,6 +1,7 @@
 //! People, sign-ins, members, tokens and signing keys: one file per port of [`domain::port::access`].
 
 mod audit;
+mod devices;
 mod members;
 mod own;
 mod principals;

@@ -152,7 +152,7 @@ fn name() -> String {
     host().unwrap_or_else(|| "worker".into())
 }
 
-pub(super) fn host() -> Option<String> {
+pub(crate) fn host() -> Option<String> {
     let host = std::env::var("HOSTNAME").ok();
     let host = host.or_else(|| std::fs::read_to_string("/etc/hostname").ok());
     host.map(|host| host.trim().to_owned())

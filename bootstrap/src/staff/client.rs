@@ -1,4 +1,5 @@
-//! Talks to the staff API. Finds the gateway and the token in the variables, else in what a running `dev` left.
+//! Talks to the staff API. Finds the gateway and the token in the variables, else in what `login` kept, else in what
+//! a running `dev` left. A token is sent to the gateway that it is good for, and to no other.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use domain::Secret;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use super::login::Kept;
 use crate::config::{Environment, variables};
 use crate::dev::state::{State, data_dir};
 
@@ -22,30 +24,18 @@ pub(crate) type Parameter<'a> = (&'a str, Option<String>);
 
 impl Client {
     pub(crate) fn new(env: &Environment) -> Result<Self> {
-        let state = State::read(&data_dir(env)?).unwrap_or_default();
-        let url = env.text(&variables::URL)?;
-        let token = env.secret(&variables::STAFF_TOKEN)?;
-        let Some(token) = token.or_else(|| state.as_ref().map(|s| Secret::new(s.staff_token.clone()))) else {
+        let (url, known) = whereabouts(env)?;
+        let token = env.secret(&variables::STAFF_TOKEN)?.or(known);
+        let Some(token) = token else {
             bail!(
-                "no token for the staff API: set {}, or start `codex-k8s dev` as the same user",
+                "no token for the staff API at {url}: `codex-k8s login`, or set {}, or start `codex-k8s dev` as the \
+                 same user",
                 variables::STAFF_TOKEN.name
             );
         };
-        let url = url.or_else(|| state.map(|state| state.url));
-        let url = url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-        if !url.starts_with("http://") {
-            bail!(
-                "{} `{url}` can't be used: an address that begins with http://",
-                variables::URL.name
-            );
-        }
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(30))
-            .build()?;
         Ok(Self {
-            http,
-            url: url.trim_end_matches('/').to_owned(),
+            http: http()?,
+            url,
             token,
         })
     }
@@ -96,4 +86,31 @@ impl Client {
         }
         bail!("{detail} ({status})")
     }
+}
+
+/// The gateway's address, without a slash at the end, and the token that is known to be good there.
+pub(super) fn whereabouts(env: &Environment) -> Result<(String, Option<Secret<String>>)> {
+    let kept = Kept::read()?.map(|kept| (kept.url, kept.token));
+    let dev = State::read(&data_dir(env)?).unwrap_or_default();
+    let dev = dev.map(|state| (state.url, state.staff_token));
+    let known: Vec<(String, String)> = kept.into_iter().chain(dev).collect();
+    let said = env.text(&variables::URL)?;
+    let url = said.or_else(|| known.first().map(|(url, _)| url.clone()));
+    let url = url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
+    if !url.starts_with("http://") {
+        bail!(
+            "{} `{url}` can't be used: an address that begins with http://",
+            variables::URL.name
+        );
+    }
+    let url = url.trim_end_matches('/').to_owned();
+    let token = known.into_iter().find(|(known, _)| *known == url);
+    Ok((url, token.map(|(_, token)| Secret::new(token))))
+}
+
+pub(super) fn http() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
+        .build()?)
 }

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::PortError;
 use crate::access::{
-    ApiToken, Change, Digest, Email, Identity, Member, NewApiToken, NewSignIn, NewSigningKey, OwnerWish,
-    PlatformRole, Principal, ProjectRole, Refreshed, Session, SessionTimes, SignedIn, SigningKey, User, Via,
+    ApiToken, Change, Collected, DeviceSignIn, Digest, Email, Identity, Member, NewApiToken, NewDeviceSignIn,
+    NewSignIn, NewSigningKey, OwnerWish, PlatformRole, Principal, ProjectRole, Refreshed, Session,
+    SessionTimes, SignedIn, SigningKey, User, UserCode, Via,
 };
 use crate::flow::FlowActor;
 use crate::id::{ProjectId, SessionId, TokenId, UserId};
@@ -137,4 +138,23 @@ pub trait OwnAccess: Send + Sync {
     ) -> Result<ApiToken, PortError>;
     /// Revokes one; `false` if it isn't theirs or is over.
     async fn revoke_token(&self, user: UserId, id: TokenId, by: &FlowActor) -> Result<bool, PortError>;
+}
+
+/// Signing in programs that have no browser.
+#[async_trait]
+pub trait DeviceSignIns: Send + Sync {
+    /// Begins one that lasts so long; `false` if its code is taken just now, or very many wait.
+    async fn begin(&self, new: NewDeviceSignIn, lasts_s: i64) -> Result<bool, PortError>;
+    /// The one with this code that nobody has decided on; `None` also when its time is over.
+    async fn find(&self, code: &UserCode) -> Result<Option<DeviceSignIn>, PortError>;
+    /// Confirms or refuses it, as this person; `false` if it isn't there to be decided on.
+    async fn decide(
+        &self,
+        user: UserId,
+        code: &UserCode,
+        approve: bool,
+        by: &FlowActor,
+    ) -> Result<bool, PortError>;
+    /// Makes the token of a confirmed one, with this digest, once; and forgets the sign-in.
+    async fn collect(&self, device: Digest, token: Digest) -> Result<Collected, PortError>;
 }

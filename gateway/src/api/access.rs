@@ -3,4 +3,4 @@
 pub(crate) mod members;
 pub(crate) mod own;
 pub(crate) mod users;
-mod view;
+pub(crate) mod view;

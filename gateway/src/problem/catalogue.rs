@@ -53,6 +53,9 @@ catalogue! {
     SIGNATURE_MALFORMED = UNAUTHORIZED, "signature_malformed", "The signature can't be read";
     SIGNATURE_MISMATCH = UNAUTHORIZED, "signature_mismatch", "The signature is wrong";
     SIGN_IN_STATE = BAD_REQUEST, "sign_in_state", "No sign-in was begun in this browser";
+    DEVICE_PENDING = BAD_REQUEST, "device_pending", "Nobody has confirmed the code yet";
+    DEVICE_DENIED = BAD_REQUEST, "device_denied", "The sign-in was denied";
+    DEVICE_GONE = BAD_REQUEST, "device_gone", "There is no such sign-in any more";
     SIGNED_OUT = UNAUTHORIZED, "signed_out", "Nobody is signed in here";
     SIGN_IN_REFUSED = FORBIDDEN, "sign_in_refused", "This person isn't let in";
     ORIGIN_REFUSED = FORBIDDEN, "origin_refused", "Another site asks";

@@ -8,6 +8,7 @@
 
 mod client;
 mod description;
+mod device;
 mod examples;
 mod idempotency;
 mod log;

@@ -2,6 +2,7 @@
 //! moves.
 
 mod desks;
+mod devices;
 mod provider;
 mod sign_ins;
 
@@ -9,7 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::access::{ApiToken, Digest, Email, NewSigningKey, PlatformRole, ProjectRole, Session, User};
+use domain::access::{
+    ApiToken, DeviceSignIn, Digest, Email, NewSigningKey, PlatformRole, ProjectRole, Session, User, UserCode,
+};
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, SessionId, TokenId, UserId};
 use serde_json::{Value, json};
@@ -48,6 +51,19 @@ struct KeyRow {
     retires_at: Option<DateTime<Utc>>,
 }
 
+#[derive(Debug)]
+struct DeviceRow {
+    code: UserCode,
+    sign_in: DeviceSignIn,
+    decided: Option<(UserId, bool)>,
+}
+
+impl DeviceRow {
+    fn is_open(&self, now: DateTime<Utc>) -> bool {
+        self.decided.is_none() && self.sign_in.expires_at > now
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// How far the test has moved the clock.
@@ -59,6 +75,7 @@ struct State {
     sessions: BTreeMap<SessionId, SessionRow>,
     refresh: BTreeMap<Digest, Refresh>,
     tokens: BTreeMap<Digest, TokenRow>,
+    devices: BTreeMap<Digest, DeviceRow>,
     keys: Vec<KeyRow>,
     audit: Vec<Audited>,
 }

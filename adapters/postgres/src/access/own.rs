@@ -7,10 +7,11 @@ use domain::id::{SessionId, TokenId, UserId};
 use domain::port::PortError;
 use domain::port::access::OwnAccess;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::{audit, principals, sign_ins};
 use crate::Store;
-use crate::error::db;
+use crate::error::{Error, db};
 use crate::text::clean;
 
 #[async_trait]
@@ -77,40 +78,9 @@ impl OwnAccess for Store {
         by: &FlowActor,
     ) -> Result<ApiToken, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
-        let scopes: Vec<String> = token
-            .scopes
-            .iter()
-            .map(|scope| scope.as_str().to_owned())
-            .collect();
-        let name = clean(&token.name);
-        let row = sqlx::query!(
-            "insert into platform.api_token (user_id, name, digest, scopes, expires_at)
-             values ($1, $2, $3, $4, clock_timestamp() + make_interval(days => $5))
-             returning id, name, created_at, expires_at",
-            user.0,
-            name.as_ref(),
-            &token.digest.0[..],
-            &scopes,
-            token.days,
-        )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(db)?;
-        let after =
-            json!({ "token": row.id, "name": row.name, "scopes": scopes, "expires_at": row.expires_at });
-        let data = audit::change(None::<String>, after);
-        audit::about_user(&mut tx, user, "access.token_created", by, data)
-            .await
-            .map_err(db)?;
+        let made = make_token(&mut tx, user, token, by).await.map_err(db)?;
         tx.commit().await.map_err(db)?;
-        Ok(ApiToken {
-            id: TokenId(row.id),
-            name: row.name,
-            scopes: token.scopes,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            last_used_at: None,
-        })
+        Ok(made)
     }
 
     async fn revoke_token(&self, user: UserId, id: TokenId, by: &FlowActor) -> Result<bool, PortError> {
@@ -134,4 +104,42 @@ impl OwnAccess for Store {
         tx.commit().await.map_err(db)?;
         Ok(true)
     }
+}
+
+/// Makes a token, with its word in the audit.
+pub(super) async fn make_token(
+    tx: &mut PgConnection,
+    user: UserId,
+    token: NewApiToken,
+    by: &FlowActor,
+) -> Result<ApiToken, Error> {
+    let scopes: Vec<String> = token
+        .scopes
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect();
+    let name = clean(&token.name);
+    let row = sqlx::query!(
+        "insert into platform.api_token (user_id, name, digest, scopes, expires_at)
+             values ($1, $2, $3, $4, clock_timestamp() + make_interval(days => $5))
+             returning id, name, created_at, expires_at",
+        user.0,
+        name.as_ref(),
+        &token.digest.0[..],
+        &scopes,
+        token.days,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let after = json!({ "token": row.id, "name": row.name, "scopes": scopes, "expires_at": row.expires_at });
+    let data = audit::change(None::<String>, after);
+    audit::about_user(tx, user, "access.token_created", by, data).await?;
+    Ok(ApiToken {
+        id: TokenId(row.id),
+        name: row.name,
+        scopes: token.scopes,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        last_used_at: None,
+    })
 }

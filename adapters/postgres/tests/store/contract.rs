@@ -54,6 +54,7 @@ async fn access() {
     contract::sign_ins(store, store, store, store).await.unwrap();
     contract::user_desk(store, store).await.unwrap();
     contract::signing_keys(store).await.unwrap();
+    contract::device_sign_ins(store, store, store).await.unwrap();
     let project = ("demo", world.repository.project.id);
     contract::principals(store, store, store, store, store, project)
         .await
