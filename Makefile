@@ -15,10 +15,10 @@ NPM = command -v npm >/dev/null || { echo "npm is missing: install Node.js (20 o
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help dev test console openapi chaos check bench
+.PHONY: help dev test e2e console openapi chaos check bench
 
 help: ## Says what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /make \1\t/'
 
 dev: $(PAYLOADS) $(CONSOLE) ## Builds and runs the whole product on this machine; ARGS="--reset" starts anew
 	@echo "building (the first time takes a few minutes)"
@@ -35,6 +35,11 @@ ifeq ($(NEXTEST),yes)
 else
 	$(EXEC) $(CARGO) test --workspace --no-fail-fast $(ARGS)
 endif
+	$(if $(ARGS),,$(MAKE) --no-print-directory e2e)
+
+e2e: $(PAYLOADS) $(CONSOLE) ## Runs the tests in a real browser alone; ARGS="jobs.spec.ts" some of them
+	$(CARGO) build -q -p codex-k8s
+	cd web-console && CODEX_K8S_PROGRAM=$(abspath $(or $(CARGO_TARGET_DIR),target)/debug/codex-k8s) npm run --silent e2e -- $(ARGS)
 
 console: $(CONSOLE) ## Builds the staff console, which the next build of the gateway takes in
 
