@@ -1,7 +1,8 @@
 /** The routes of all features. Which right a route needs stands in its `meta`, as does its title. */
-import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { watch } from 'vue'
+import { createRouter, createWebHistory, type RouteLocationNormalized, type RouteRecordRaw } from 'vue-router'
 import { features } from './features'
-import { text, type TextKey } from './i18n'
+import { i18n, text, type TextKey } from './i18n'
 import type { Right } from './session/session'
 
 declare module 'vue-router' {
@@ -24,9 +25,13 @@ export const router = createRouter({
   scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
 })
 
+function nameTab({ meta }: RouteLocationNormalized): void {
+  document.title = meta.title ? `${text(meta.title as TextKey)} · codex-k8s` : 'codex-k8s'
+}
+watch(i18n.global.locale, () => nameTab(router.currentRoute.value))
+
 router.afterEach((to, from) => {
-  const title = to.meta.title ? text(to.meta.title as TextKey) : undefined
-  document.title = title ? `${title} · codex-k8s` : 'codex-k8s'
+  nameTab(to)
   // Another page: the keyboard begins at its top. A filter only changes the query and leaves the focus alone.
   if (to.path !== from.path && from.matched.length > 0) {
     requestAnimationFrame(() => document.getElementById('main')?.focus({ preventScroll: true }))
