@@ -55,7 +55,7 @@ export default {
     line: 'Line {number}',
     none: 'The agent wrote nothing.',
     notYet: 'The agent has written nothing yet. What it writes appears here.',
-    search: 'Search the log',
+    search: 'Search the log, or :line',
     found: '{at} of {count}',
     foundNone: 'Not found',
     previous: 'Previous match',

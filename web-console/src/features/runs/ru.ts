@@ -58,7 +58,7 @@ const ru: Translated<typeof en> = {
     line: 'Строка {number}',
     none: 'Агент ничего не написал.',
     notYet: 'Агент пока ничего не написал. Что напишет, появится здесь.',
-    search: 'Поиск в журнале',
+    search: 'Поиск или :строка',
     found: '{at} из {count}',
     foundNone: 'Не найдено',
     previous: 'Предыдущее совпадение',
