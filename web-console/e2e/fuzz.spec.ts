@@ -1,7 +1,7 @@
 /** The API, asked by schemathesis for everything that its description allows and much that it doesn't: no 5xx. */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { product } from './product'
@@ -13,12 +13,17 @@ const LEFT_OUT = '/stream$|/auth/github'
 
 function run(program: string, args: string[]): Promise<{ code: number | null; said: string }> {
   return new Promise((done, fail) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
+    // It leaves notes where it stands.
+    const cwd = mkdtempSync(join(tmpdir(), 'codex-k8s-fuzz-'))
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } })
     let said = ''
     child.stdout.on('data', (part: Buffer) => (said += part.toString()))
     child.stderr.on('data', (part: Buffer) => (said += part.toString()))
     child.once('error', (error) => fail(new Error(`${program} can't be run: install Python 3 with venv and pip (${error.message})`)))
-    child.once('exit', (code) => done({ code, said }))
+    child.once('exit', (code) => {
+      rmSync(cwd, { recursive: true, force: true })
+      done({ code, said })
+    })
   })
 }
 
