@@ -65,6 +65,7 @@ impl World {
             changes: store.clone(),
             idempotent: store.clone(),
             access: AccessPorts::of(store),
+            setup: None,
             identity: None,
         };
         let metrics = PrometheusBuilder::new().build_recorder().handle();

@@ -26,12 +26,14 @@ pub mod live;
 pub mod overview;
 pub mod policy;
 pub mod port;
+pub mod project;
 pub mod queue;
 pub mod redact;
 pub mod repository;
 pub mod run;
 pub mod secret;
 pub mod stage;
+pub mod system;
 pub mod workload;
 
 pub use clock::{Clock, SystemClock};

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use domain::port::access::{
     DeviceSignIns, IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
-use domain::port::staff::{AuditDesk, OverviewDesk};
+use domain::port::staff::{
+    AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositorySetup, SystemDesk,
+};
 use domain::port::{
     ChangeFeed, DeliveryDesk, IdempotentRequests, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk,
 };
@@ -52,6 +54,8 @@ pub struct Ports {
     pub access: AccessPorts,
     /// Who says who people are; without one nobody can sign in.
     pub identity: Option<Arc<dyn IdentityProvider>>,
+    /// The forge, as it is set up for repositories; without it, they can't be looked at.
+    pub setup: Option<Arc<dyn RepositorySetup>>,
 }
 
 /// People and what they may.
@@ -98,17 +102,26 @@ pub struct StaffPorts {
     pub overview: Arc<dyn OverviewDesk>,
     /// Who changed what.
     pub audit: Arc<dyn AuditDesk>,
+    /// Projects.
+    pub projects: Arc<dyn ProjectDesk>,
+    /// Their repositories.
+    pub repositories: Arc<dyn RepositoryDesk>,
+    /// What runs where.
+    pub system: Arc<dyn SystemDesk>,
 }
 
 impl StaffPorts {
     /// All of them from one store.
     pub fn of<T>(store: Arc<T>) -> Self
     where
-        T: OverviewDesk + AuditDesk + 'static,
+        T: OverviewDesk + AuditDesk + ProjectDesk + RepositoryDesk + SystemDesk + 'static,
     {
         Self {
             overview: store.clone(),
-            audit: store,
+            audit: store.clone(),
+            projects: store.clone(),
+            repositories: store.clone(),
+            system: store,
         }
     }
 }

@@ -34,4 +34,4 @@ mod webhook;
 
 pub use app::{AccessPorts, Gateway, Ports, StaffPorts};
 pub use openapi::openapi;
-pub use settings::{MIN_SECRET_BYTES, RateLimit, Settings, SettingsError};
+pub use settings::{ConfigurationLine, MIN_SECRET_BYTES, RateLimit, Settings, SettingsError};

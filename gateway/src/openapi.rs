@@ -16,7 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
-use crate::api::{audit, auth, deliveries, device, jobs, overview, queues, runs, schedules, stream};
+use crate::api::{
+    audit, auth, deliveries, device, jobs, overview, projects, queues, repositories, runs, schedules, stream, system,
+};
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
@@ -38,6 +40,9 @@ use crate::{health, idempotency, metrics, webhook};
         (name = "runs", description = "Runs of agents"),
         (name = "deliveries", description = "The ledger of webhook deliveries"),
         (name = "access", description = "Signing in, people, members, own sessions and tokens"),
+        (name = "projects", description = "Projects, their slots"),
+        (name = "repositories", description = "Repositories of projects: token, webhook, labels"),
+        (name = "system", description = "What runs where, and how it is configured"),
         (name = "audit", description = "Who changed what"),
         (name = "live", description = "What changes, as it changes"),
         (name = "health", description = "For the cluster"),
@@ -86,6 +91,21 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(overview::show))
         .routes(routes!(audit::list))
+        .routes(routes!(system::show))
+        .routes(routes!(system::settings))
+        .routes(routes!(projects::list))
+        .routes(routes!(projects::create))
+        .routes(routes!(projects::show))
+        .routes(routes!(projects::set))
+        .routes(routes!(repositories::list))
+        .routes(routes!(repositories::add))
+        .routes(routes!(repositories::show))
+        .routes(routes!(repositories::remove))
+        .routes(routes!(repositories::setup::preflight))
+        .routes(routes!(repositories::setup::set_token))
+        .routes(routes!(repositories::setup::remove_token))
+        .routes(routes!(repositories::setup::ensure_webhook))
+        .routes(routes!(repositories::setup::ensure_labels))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::counts))
         .routes(routes!(jobs::count))
@@ -138,6 +158,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(users::set_role))
         .routes(routes!(users::set_active))
         .routes(routes!(users::sign_out))
+        .routes(routes!(users::hand_over))
         .routes(routes!(members::list))
         .routes(routes!(members::set))
         .routes(routes!(members::remove))

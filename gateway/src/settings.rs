@@ -56,6 +56,25 @@ pub struct Settings {
     pub lame_duck_ms: u64,
     /// When told to stop, give requests in flight so long to finish. Default: 20,000.
     pub grace_period_ms: u64,
+    /// How it was configured, to be shown to staff. Default: nothing.
+    pub configuration: Vec<ConfigurationLine>,
+}
+
+/// A variable of the configuration, as staff see it.
+#[derive(Debug, Clone)]
+pub struct ConfigurationLine {
+    /// Its name.
+    pub name: String,
+    /// What it means and what is allowed.
+    pub meaning: String,
+    /// What it is when it isn't set.
+    pub default: String,
+    /// Whether it is set.
+    pub is_set: bool,
+    /// Whether it holds a secret.
+    pub is_secret: bool,
+    /// Its value; leave it out where it is a secret.
+    pub value: Option<String>,
 }
 
 /// A token bucket per source.
@@ -132,6 +151,7 @@ impl Settings {
             streams: 1_000,
             lame_duck_ms: 0,
             grace_period_ms: 20_000,
+            configuration: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod job_desk;
 pub mod ledger;
 pub mod memory;
+pub mod projects;
 pub mod queue_desk;
 pub mod runs;
 pub mod staff;

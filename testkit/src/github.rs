@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context as _;
 use axum::http::Method;
 use chrono::{DateTime, Utc};
-use domain::Clock;
+use domain::{Clock, Secret};
 use tokio_util::sync::CancellationToken;
 
 pub use builder::Builder;
@@ -115,13 +115,19 @@ impl Shared {
     fn set_labels(&self, full_name: &str, number: i64, labels: &[&str], sender: &str) -> Option<()> {
         let now = self.now();
         let new = self.change(|world| world.set_labels(full_name, number, labels, now))?;
-        if let Some(hook) = &self.hook {
-            let world = self.world();
-            let repository = world.repository(full_name)?;
-            let issue = repository.issues.get(&number)?;
-            for label in &new {
-                let payload = hooks::issues_labeled(&self.root, repository, issue, label, sender);
-                hooks::deliver(self.client.clone(), hook.clone(), "issues", payload);
+        let world = self.world();
+        let repository = world.repository(full_name)?;
+        let issue = repository.issues.get(&number)?;
+        let made = repository.hooks.iter().filter(|hook| hook.active);
+        let made = made.map(|hook| hooks::Hook {
+            url: hook.url.clone(),
+            secret: Secret::new(hook.secret.clone()),
+        });
+        let told: Vec<hooks::Hook> = self.hook.iter().cloned().chain(made).collect();
+        for label in &new {
+            let payload = hooks::issues_labeled(&self.root, repository, issue, label, sender);
+            for hook in &told {
+                hooks::deliver(self.client.clone(), hook.clone(), "issues", payload.clone());
             }
         }
         Some(())

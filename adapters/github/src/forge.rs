@@ -68,35 +68,8 @@ pub struct GithubForge {
 impl GithubForge {
     /// Makes the client; asks nothing of GitHub yet. Call it inside a tokio runtime: the client keeps a task.
     pub fn new(settings: &GithubSettings) -> Result<Self, InvalidSettings> {
-        let address = &settings.api_url;
-        if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
-            return Err(InvalidSettings::Address(address.clone()));
-        }
-        let token = settings.token.expose();
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(InvalidSettings::Token);
-        }
-        let build = || -> Result<Octocrab, octocrab::Error> {
-            Octocrab::builder()
-                .base_uri(address.as_str())?
-                .upload_uri(address.as_str())?
-                .personal_token(token.as_str())
-                .add_header(
-                    http::header::USER_AGENT,
-                    concat!("codex-k8s/", env!("CARGO_PKG_VERSION")).to_owned(),
-                )
-                .set_connect_timeout(Some(settings.connect_timeout))
-                .set_read_timeout(Some(settings.request_timeout))
-                .set_write_timeout(Some(settings.request_timeout))
-                .build()
-        };
-        let transport = Transport::new(
-            build().map_err(Box::new)?,
-            settings.request_timeout,
-            settings.read_budget,
-        );
         Ok(Self {
-            transport,
+            transport: transport(settings)?,
             login: OnceCell::new_with(settings.login.clone()),
         })
     }
@@ -141,6 +114,37 @@ impl GithubForge {
             Err(CallError::Port(error)) => Err(error),
         }
     }
+}
+
+/// The way to GitHub with these settings.
+pub(crate) fn transport(settings: &GithubSettings) -> Result<Transport, InvalidSettings> {
+    let address = &settings.api_url;
+    if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
+        return Err(InvalidSettings::Address(address.clone()));
+    }
+    let token = settings.token.expose();
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(InvalidSettings::Token);
+    }
+    let build = || -> Result<Octocrab, octocrab::Error> {
+        Octocrab::builder()
+            .base_uri(address.as_str())?
+            .upload_uri(address.as_str())?
+            .personal_token(token.as_str())
+            .add_header(
+                http::header::USER_AGENT,
+                concat!("codex-k8s/", env!("CARGO_PKG_VERSION")).to_owned(),
+            )
+            .set_connect_timeout(Some(settings.connect_timeout))
+            .set_read_timeout(Some(settings.request_timeout))
+            .set_write_timeout(Some(settings.request_timeout))
+            .build()
+    };
+    Ok(Transport::new(
+        build().map_err(Box::new)?,
+        settings.request_timeout,
+        settings.read_budget,
+    ))
 }
 
 fn ends_with_ignore_case(text: &str, end: &str) -> bool {

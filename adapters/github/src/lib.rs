@@ -5,6 +5,8 @@
 //!
 //! * [`forge`]: [`GithubForge`], the implementation of [`domain::port::Forge`].
 //! * `identity`: [`GithubIdentity`], GitHub's sign-in.
+//! * `own_tokens`: [`TokenedForge`], the same with each repository's own token.
+//! * `setup`: [`GithubSetup`], whether a repository is set up for us, and how it becomes so.
 //! * `comment`: how one comment stays one, whatever gets lost or raced.
 //! * `marker`: the hidden line that makes a comment ours.
 //! * `transport`: one request: time limit, retries of reads, metrics, what GitHub's refusals mean.
@@ -15,8 +17,12 @@ pub mod forge;
 mod identity;
 mod limits;
 mod marker;
+mod own_tokens;
+mod setup;
 mod transport;
 mod wire;
 
 pub use forge::{GithubForge, GithubSettings, InvalidSettings};
 pub use identity::{GithubIdentity, IdentitySettings};
+pub use own_tokens::TokenedForge;
+pub use setup::GithubSetup;

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable as _};
+use chrono::{DateTime, Utc};
 use domain::port::PortError;
 use http::{HeaderMap, Method, StatusCode, header};
 use octocrab::Octocrab;
@@ -58,6 +59,17 @@ impl Answer {
         // A 200 that isn't what GitHub documents comes from something in between, and passes.
         serde_json::from_slice(&self.body)
             .map_err(|error| CallError::Port(unavailable(format!("an answer that isn't GitHub's: {error}"))))
+    }
+
+    /// A header, where it is there and text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// When it was answered, by GitHub's clock.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        let date = DateTime::parse_from_rfc2822(self.header("date")?).ok()?;
+        Some(date.with_timezone(&Utc))
     }
 
     /// Whether the list goes on.

@@ -8,5 +8,7 @@ mod contract;
 mod forge;
 #[path = "simulated/identity.rs"]
 mod identity;
+#[path = "simulated/setup.rs"]
+mod setup;
 #[path = "simulated/world.rs"]
 mod world;

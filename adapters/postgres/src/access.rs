@@ -1,6 +1,6 @@
 //! People, sign-ins, members, tokens and signing keys: one file per port of [`domain::port::access`].
 
-mod audit;
+pub(crate) mod audit;
 mod devices;
 mod members;
 mod own;

@@ -125,7 +125,8 @@ impl Store {
         Ok(entries.into_iter().map(line).collect())
     }
 
-    /// The events of jobs are left out: the queue's audit has them with more to them.
+    /// The events of jobs are left out: the queue's audit has them with more to them. So are runs that a label began:
+    /// nobody changed anything of ours.
     async fn platform_lines(
         &self,
         filter: &AuditFilter,
@@ -145,7 +146,7 @@ impl Store {
                     select r.name from platform.repository r where 'repository-' || r.id = e.correlation_id)
                 end as subject_name
             from audit.flow_event e
-            where e.actor_kind <> 'system' and e.id < $1 and e.kind not like 'job.%'
+            where e.actor_kind <> 'system' and e.id < $1 and e.kind not like 'job.%' and e.kind <> 'run.created'
                 and ($2::text is null or e.actor = $2)
                 and ($3::text is null or e.kind = $3)
                 and ($4::text is null or e.correlation_id = $4)

@@ -201,7 +201,7 @@ impl JobDesk for Store {
 }
 
 /// How long a search that no index serves goes on before it answers with what it has.
-const PATIENCE: Duration = Duration::from_millis(120);
+const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Whether a job is correlated to a delivery of a repository of these projects.
 const OF_PROJECTS: &str = "exists (

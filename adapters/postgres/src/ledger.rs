@@ -95,7 +95,7 @@ impl Ledger for Store {
         let row = sqlx::query!(
             "select r.id, r.name, p.id as project_id, p.slug, p.slots
             from platform.repository r join platform.project p on p.id = r.project_id
-            where lower(r.name) = lower($1)",
+            where lower(r.name) = lower($1) and r.removed_at is null and p.archived_at is null",
             name.to_string(),
         )
         .fetch_optional(&self.pool)

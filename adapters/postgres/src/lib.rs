@@ -29,12 +29,15 @@ mod overview_desk;
 mod packing;
 mod partitions;
 mod project;
+mod project_desk;
 mod queue_desk;
+mod repository_desk;
 mod run_desk;
 mod run_row;
 mod run_store;
 mod schedule_desk;
 mod store;
+mod system_desk;
 mod text;
 
 pub use keyring::{InvalidKeyring, Keyring};

@@ -49,6 +49,15 @@ async fn migrate(pool: &PgPool) -> Result<(), PortError> {
     Ok(())
 }
 
+/// The version that this program was built with.
+pub(crate) fn newest() -> i64 {
+    MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
 /// Whether the database answers, takes writes, and has the schema that this program was built with (or a
 /// newer one: migrations only expand, so an older program goes on during an upgrade).
 pub(crate) async fn check(pool: &PgPool) -> Result<(), PortError> {
@@ -66,11 +75,7 @@ pub(crate) async fn check(pool: &PgPool) -> Result<(), PortError> {
             retry_after_ms: None,
         });
     }
-    let needed = MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
+    let needed = newest();
     let present = if row.prepared {
         sqlx::query_scalar!("select max(version) from platform._migrations where success")
             .fetch_one(pool)

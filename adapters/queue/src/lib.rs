@@ -132,7 +132,7 @@ pub use explain::{Awaited, Explanation, Holding, Reason};
 pub use job::{Enqueued, NewJob, OnConflict, Verdict};
 pub use kind::Kind;
 pub use limits::{Limits, Rate};
-pub use migrate::migrate;
+pub use migrate::{migrate, newest_migration};
 pub use outcome::{JobError, Outcome};
 pub use pause::Pause;
 pub use policy::{Backoff, Policy};

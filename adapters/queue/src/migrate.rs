@@ -7,6 +7,15 @@ use crate::Error;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/queue");
 
+/// The version of the schema that this was built with.
+pub fn newest_migration() -> i64 {
+    MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
 /// Creates or updates the schema `queue`. Idempotent; concurrent callers wait for each other. All of it is one
 /// transaction, so that it holds entirely or not at all, and goes through a pooler in transaction mode too.
 /// Its record stands in `queue._migrations`, apart from those of the application around it.

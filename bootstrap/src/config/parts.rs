@@ -78,6 +78,10 @@ pub(crate) struct Gateway {
     pub(crate) sign_in: Option<SignIn>,
     /// For links to what stands there.
     pub(crate) forge_url: Url,
+    /// To see whether repositories are set up.
+    pub(crate) github_api_url: Url,
+    /// For repositories that have no token of their own.
+    pub(crate) github_token: Option<Secret<String>>,
     pub(crate) grace_period_s: u32,
 }
 
@@ -123,6 +127,8 @@ impl Gateway {
             staff_token,
             sign_in,
             forge_url: forge_url(env, &v::GITHUB_WEB_URL)?,
+            github_api_url: forge_url(env, &v::GITHUB_API_URL)?,
+            github_token: env.secret(&v::GITHUB_TOKEN)?,
             grace_period_s: grace_period_s(env)?,
         })
     }
@@ -231,12 +237,24 @@ impl Worker {
             queue_keep_days: queue_keep_days(env)?,
             payload_retention_days: u16::try_from(retention)?,
             secrets,
-            database,
+            database: Database {
+                keyring: keyring(env)?,
+                ..database
+            },
             github,
             cluster,
             agent: Agent::read(env)?,
         })
     }
+}
+
+/// Without one, what is sealed in the database can't be read; that is said where it is needed.
+fn keyring(env: &Environment) -> Result<Option<Arc<Keyring>>> {
+    let Some(keys) = env.text(&v::ENCRYPTION_KEYS)? else {
+        return Ok(None);
+    };
+    let keyring = keys.parse().with_context(|| v::ENCRYPTION_KEYS.name)?;
+    Ok(Some(Arc::new(keyring)))
 }
 
 /// Not a default of 30: that would undo at each start what was set in the database.

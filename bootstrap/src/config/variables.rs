@@ -51,7 +51,7 @@ variables! {
         "where people reach the gateway, an origin like https://codex.example.com; http for this very machine only";
     OWNER_EMAIL: "OWNER_EMAIL", "gateway", "none",
         "verified e-mail address on GitHub of the one owner; counts until there is one";
-    ENCRYPTION_KEYS: "ENCRYPTION_KEYS", "gateway", "none",
+    ENCRYPTION_KEYS: "ENCRYPTION_KEYS", "gateway worker", "none",
         "keys that secrets in the database are sealed with, <name>:<base64 of 32 bytes>, separated by commas or (in a \
          file) one a line; the first seals, all open", secret;
     GITHUB_OAUTH_CLIENT_ID: "GITHUB_OAUTH_CLIENT_ID", "gateway", "none",
@@ -76,8 +76,9 @@ variables! {
         "days that the payloads of webhooks are kept, 1 to 3650";
     GITHUB_API_URL: "GITHUB_API_URL", "gateway worker", "https://api.github.com",
         "GitHub's API; https://<host>/api/v3 for a GitHub Enterprise Server";
-    GITHUB_TOKEN: "GITHUB_TOKEN", "worker", "none",
-        "a token that may read issues and collaborators and write comments", secret;
+    GITHUB_TOKEN: "GITHUB_TOKEN", "gateway worker", "none",
+        "a token that may read issues and collaborators and write comments, for repositories that have none of their own; \
+         the gateway looks with it whether they are set up", secret;
     GITHUB_LOGIN: "GITHUB_LOGIN", "worker", "asked of GitHub",
         "whose comments are ours; needed for GitHub App tokens, for example codex-k8s[bot]";
     KUBECONFIG: "KUBECONFIG", "worker", "in-cluster, else ~/.kube/config",

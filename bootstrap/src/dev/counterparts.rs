@@ -94,7 +94,9 @@ pub(super) async fn start_github(
         issues.extend(others.map(|repository| (*repository, ISSUES)));
     }
     for (repository, _) in &issues {
-        builder = builder.repository(repository);
+        builder = builder
+            .repository(repository)
+            .collaborator(repository, "codex-k8s", "admin");
     }
     let github = builder
         .oauth_app(OauthApp::CLIENT_ID, &oauth.client_secret, &oauth.redirect_uri)

@@ -150,6 +150,8 @@ async fn bring_up(
         progress.say(&format!("GitHub is simulated on {}", github.url()));
         for_worker.extend(variable(&v::GITHUB_API_URL, github.url()));
         for_worker.extend(variable(&v::GITHUB_TOKEN, &token));
+        for_worker.extend(variable(&v::ENCRYPTION_KEYS, &key));
+        for_gateway.extend(variable(&v::GITHUB_TOKEN, &token));
         state.github = Some(Simulated {
             url: github.url().to_owned(),
             token,

@@ -1,19 +1,22 @@
 //! `codex-k8s gateway`: the HTTP side as a process. Any number may run beside each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use domain::Secret;
 use domain::access::OwnerWish;
 use domain::port::access::{IdentityProvider, SignIns};
-use gateway::{AccessPorts, Gateway, Ports, StaffPorts};
-use github::GithubIdentity;
+use domain::port::staff::RepositorySetup;
+use gateway::{AccessPorts, ConfigurationLine, Gateway, Ports, StaffPorts};
+use github::{GithubIdentity, GithubSettings, GithubSetup};
 use metrics_exporter_prometheus::PrometheusHandle;
 use postgres::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{database, health, observe, signals};
-use crate::config::{self, Environment, Log};
+use crate::config::{self, Environment, Log, variables};
 
 /// Arguments of `gateway`.
 #[derive(Debug, clap::Args)]
@@ -39,8 +42,12 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     };
     let gateway = compose(
         &store,
-        config.settings(),
+        gateway::Settings {
+            configuration: configuration(env)?,
+            ..config.settings()
+        },
         identity,
+        Some(setup(&config)),
         prometheus.clone(),
         shutdown.clone(),
     )?;
@@ -66,11 +73,42 @@ async fn prepare_sign_in(store: &Store, sign_in: &config::SignIn) -> Result<Arc<
     Ok(Arc::new(GithubIdentity::new(sign_in.github.clone())?))
 }
 
+/// The forge, as it is set up for repositories: all of a look has to fit into one request's time.
+fn setup(config: &config::Gateway) -> Arc<dyn RepositorySetup> {
+    let settings = GithubSettings {
+        connect_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(2),
+        read_budget: Duration::from_secs(2),
+        ..GithubSettings::new(config.github_api_url.clone(), Secret::new(String::new()))
+    };
+    Arc::new(GithubSetup::new(settings, config.github_token.clone()))
+}
+
+/// Every variable that the gateway reads, with its value unless that is a secret.
+fn configuration(env: &Environment) -> Result<Vec<ConfigurationLine>> {
+    let read = variables::ALL
+        .iter()
+        .filter(|variable| variable.of.contains("gateway") || variable.of == "all");
+    read.map(|variable| {
+        let value = env.text(variable)?;
+        Ok(ConfigurationLine {
+            name: variable.name.to_owned(),
+            meaning: variable.meaning.to_owned(),
+            default: variable.default.to_owned(),
+            is_set: value.is_some(),
+            is_secret: variable.secret,
+            value: value.filter(|_| !variable.secret),
+        })
+    })
+    .collect()
+}
+
 /// The gateway on this store.
 pub(crate) fn compose(
     store: &Store,
     settings: gateway::Settings,
     identity: Option<Arc<dyn IdentityProvider>>,
+    setup: Option<Arc<dyn RepositorySetup>>,
     prometheus: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> Result<Gateway> {
@@ -87,6 +125,7 @@ pub(crate) fn compose(
         idempotent: store.clone(),
         access: AccessPorts::of(store),
         identity,
+        setup,
     };
     Ok(Gateway::new(settings, ports, prometheus, shutdown)?)
 }

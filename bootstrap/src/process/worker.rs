@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use domain::Redactor;
 use domain::port::{Cluster, Forge};
-use github::{GithubForge, GithubSettings};
+use github::{GithubSettings, TokenedForge};
 use jobs::{Ctx, Worker, WorkerOptions};
 use kubernetes::{Access, KubeCluster};
 use postgres::Store;
@@ -93,8 +93,8 @@ async fn compose(config: &config::Worker, store: &Store) -> Result<Worker> {
     let shared = Arc::new(store.clone());
     let ctx = Ctx {
         ledger: shared.clone(),
-        runs: shared,
-        forge: forge(&config.github)?,
+        runs: shared.clone(),
+        forge: forge(&config.github, shared)?,
         cluster: cluster(&config.cluster).await?,
         redactor: Redactor::new(&config.secrets),
         settings: Arc::new(jobs::Settings {
@@ -118,12 +118,13 @@ async fn compose(config: &config::Worker, store: &Store) -> Result<Worker> {
     Ok(Worker::new(store.queue().clone(), ctx, options))
 }
 
-fn forge(github: &config::Github) -> Result<Arc<dyn Forge>> {
+/// With each repository's own token, where it has one.
+fn forge(github: &config::Github, tokens: Arc<Store>) -> Result<Arc<dyn Forge>> {
     let settings = GithubSettings {
         login: github.login.clone(),
         ..GithubSettings::new(github.api_url.clone(), github.token.clone())
     };
-    Ok(Arc::new(GithubForge::new(&settings)?))
+    Ok(Arc::new(TokenedForge::new(settings, tokens)?))
 }
 
 async fn cluster(cluster: &config::Cluster) -> Result<Arc<dyn Cluster>> {

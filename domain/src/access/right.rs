@@ -23,12 +23,14 @@ pub enum Right {
     PlatformWrite,
     /// Users and settings.
     PlatformAdmin,
+    /// What only the owner may, signed in: to hand that over.
+    PlatformOwner,
 }
 
 named!(
     Right,
     "signed_in, own_access, project_read, project_write, project_admin, platform_read, platform_write, \
-     platform_admin",
+     platform_admin, platform_owner",
     SignedIn = "signed_in",
     OwnAccess = "own_access",
     ProjectRead = "project_read",
@@ -36,7 +38,8 @@ named!(
     ProjectAdmin = "project_admin",
     PlatformRead = "platform_read",
     PlatformWrite = "platform_write",
-    PlatformAdmin = "platform_admin"
+    PlatformAdmin = "platform_admin",
+    PlatformOwner = "platform_owner"
 );
 
 impl Right {
@@ -56,7 +59,7 @@ impl Right {
             Self::SignedIn | Self::OwnAccess => None,
             Self::ProjectRead | Self::PlatformRead => Some(Scope::Read),
             Self::ProjectWrite | Self::PlatformWrite => Some(Scope::Write),
-            Self::ProjectAdmin | Self::PlatformAdmin => Some(Scope::Admin),
+            Self::ProjectAdmin | Self::PlatformAdmin | Self::PlatformOwner => Some(Scope::Admin),
         }
     }
 }

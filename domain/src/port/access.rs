@@ -92,8 +92,11 @@ pub trait UserDesk: Send + Sync {
         role: PlatformRole,
         by: &FlowActor,
     ) -> Result<Change<User>, PortError>;
-    /// Lets them in again, or keeps them out and ends their sessions.
+    /// Lets them in again, or keeps them out, which ends their sessions and revokes their tokens for good.
     async fn set_active(&self, id: UserId, active: bool, by: &FlowActor) -> Result<Change<User>, PortError>;
+    /// Makes them the owner in place of the one who is, who stays a platform admin. `OwnerStays` for somebody who may
+    /// not sign in, or never has.
+    async fn hand_over(&self, to: UserId, by: &FlowActor) -> Result<Change<User>, PortError>;
     /// Ends every session of this person; says how many.
     async fn sign_out_everywhere(&self, id: UserId, by: &FlowActor) -> Result<i64, PortError>;
 }

@@ -66,6 +66,8 @@ catalogue! {
     BODY_SLOW = REQUEST_TIMEOUT, "body_slow", "The body took too long to arrive";
     DELIVERY_BODY_MISMATCH = CONFLICT, "delivery_body_mismatch", "The delivery is known with another body";
     DELIVERY_STILL_OPEN = CONFLICT, "delivery_still_open", "The delivery's job has not finished";
+    NAME_TAKEN = CONFLICT, "name_taken", "The name is taken";
+    CHANGED_MEANWHILE = CONFLICT, "changed_meanwhile", "Somebody has changed it meanwhile";
     OWNER_STAYS = CONFLICT, "owner_stays", "The owner stays what it is";
     JOB_STATE = CONFLICT, "job_state", "The job's state does not allow it";
     RUN_STATE = CONFLICT, "run_state", "The run's state does not allow it";
@@ -76,11 +78,13 @@ catalogue! {
     PAYLOAD_GONE = GONE, "payload_gone", "The payload is not kept any more";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large";
     CONTENT_TYPE = UNSUPPORTED_MEDIA_TYPE, "content_type", "The content type is not supported";
+    FORGE_REFUSED = UNPROCESSABLE_ENTITY, "forge_refused", "The forge refuses";
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many requests from this source";
     TOO_MANY_STREAMS = TOO_MANY_REQUESTS, "too_many_streams", "Too many streams of one person";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something is broken on our side";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Something that we need is not available";
     NOT_READY = SERVICE_UNAVAILABLE, "not_ready", "Not ready for traffic";
+    FORGE_NOT_CONFIGURED = SERVICE_UNAVAILABLE, "forge_not_configured", "The forge is not configured";
     BACKLOG_FULL = SERVICE_UNAVAILABLE, "backlog_full", "Too many deliveries are waiting";
     BODY_MEMORY_FULL = SERVICE_UNAVAILABLE, "body_memory_full", "Too many large bodies are in flight";
     STREAMS_FULL = SERVICE_UNAVAILABLE, "streams_full", "Too many streams are open";

@@ -55,6 +55,7 @@ const TABLE: &[(&str, &str)] = &[
     ("platform_read", "admin owner token-read development"),
     ("platform_write", "admin owner token-write development"),
     ("platform_admin", "admin owner token-admin development"),
+    ("platform_owner", "owner development"),
 ];
 
 /// Bearers by who holds them.

@@ -23,6 +23,7 @@ async fn no_start_without_a_secret() {
         idempotent: std::sync::Arc::new(testkit::fake::idempotent::FakeIdempotentRequests::default()),
         access: AccessPorts::of(world.access.clone()),
         identity: None,
+        setup: None,
     };
     let made = Gateway::new(
         Settings::new(vec![]),

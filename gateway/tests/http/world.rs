@@ -14,6 +14,7 @@ use testkit::fake::desks::{FakeDeliveryDesk, FakeRunDesk};
 use testkit::fake::idempotent::FakeIdempotentRequests;
 use testkit::fake::inbox::FakeInbox;
 use testkit::fake::job_desk::FakeJobDesk;
+use testkit::fake::projects::FakeSetup;
 use testkit::fake::queue_desk::{FakeQueueDesk, FakeScheduleDesk};
 use testkit::fake::staff::FakeStaff;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) deliveries: Arc<FakeDeliveryDesk>,
     pub(crate) staff: Arc<FakeStaff>,
     pub(crate) changes: FakeChangeFeed,
+    pub(crate) setup: Arc<FakeSetup>,
     pub(crate) access: Arc<FakeAccess>,
     pub(crate) provider: Arc<FakeIdentityProvider>,
     pub(crate) recorder: PrometheusRecorder,
@@ -73,6 +75,7 @@ impl World {
         let deliveries = Arc::new(FakeDeliveryDesk::default());
         let staff = Arc::new(FakeStaff::default());
         let changes = FakeChangeFeed::default();
+        let setup = Arc::new(FakeSetup::default());
         let access = Arc::new(FakeAccess::default());
         let provider = Arc::new(FakeIdentityProvider::default());
         let recorder = PrometheusBuilder::new().build_recorder();
@@ -88,6 +91,7 @@ impl World {
             changes: Arc::new(changes.clone()),
             idempotent: Arc::new(FakeIdempotentRequests::default()),
             access: AccessPorts::of(access.clone()),
+            setup: Some(setup.clone()),
             identity: settings.public_url.is_some().then(|| provider.clone() as _),
         };
         let gateway = Gateway::new(settings, ports, recorder.handle(), shutdown.clone()).unwrap();
@@ -100,6 +104,7 @@ impl World {
             deliveries,
             staff,
             changes,
+            setup,
             access,
             provider,
             recorder,

@@ -370,16 +370,7 @@ pub async fn principals(
         !own.revoke_token(user, TokenId(i64::MAX), &by()).await?,
         "an unknown one was revoked"
     );
-    users.set_active(user, false, &by()).await?;
-    ensure!(
-        port.by_token(secret).await?.is_none(),
-        "a deactivated person's token is good"
-    );
-    users.set_active(user, true, &by()).await?;
-    ensure!(
-        port.by_token(secret).await?.is_some(),
-        "an active person's token isn't good"
-    );
+    users.sign_out_everywhere(user, &by()).await?;
     let all = [via.clone(), Via::Session(session), Via::Development];
     let standing = port.standing(&all).await?;
     ensure!(
@@ -392,6 +383,25 @@ pub async fn principals(
     ensure!(
         port.by_token(secret).await?.is_none() && own.tokens(user).await?.is_empty(),
         "revoked, and good"
+    );
+    let other = digest();
+    let second = NewApiToken {
+        name: "another".to_owned(),
+        scopes: vec![Scope::Read],
+        days: 1,
+        digest: other,
+    };
+    own.create_token(user, second, &by()).await?;
+    ensure!(port.by_token(other).await?.is_some(), "a fresh token isn't good");
+    users.set_active(user, false, &by()).await?;
+    ensure!(
+        port.by_token(other).await?.is_none(),
+        "a deactivated person's token is good"
+    );
+    users.set_active(user, true, &by()).await?;
+    ensure!(
+        port.by_token(other).await?.is_none() && own.tokens(user).await?.is_empty(),
+        "what was taken away came back with the person"
     );
     ensure!(
         !own.end_session(nobody, session, &by()).await?,
@@ -454,6 +464,26 @@ pub async fn user_desk(port: &dyn UserDesk, sign_ins: &dyn SignIns) -> Result<()
     ensure!(
         port.set_active(nobody, true, &by()).await? == Change::NotFound,
         "nobody is active"
+    );
+    let heir = &invited[1];
+    ensure!(
+        port.hand_over(heir.id, &by()).await? == Change::OwnerStays
+            && port.hand_over(id, &by()).await? == Change::OwnerStays
+            && port.hand_over(nobody, &by()).await? == Change::NotFound,
+        "somebody who never signed in, or may not, became the owner"
+    );
+    sign_ins
+        .sign_in(wish(&identity(&[&heir.email]), digest()))
+        .await?;
+    let handed = port.hand_over(heir.id, &by()).await?;
+    ensure!(
+        matches!(&handed, Change::Done(user) if user.role == PlatformRole::Owner),
+        "it is {handed:?}"
+    );
+    let former = port.get(owner).await?.context("the former owner is gone")?;
+    ensure!(
+        former.role == PlatformRole::Admin,
+        "the former owner is {former:?}"
     );
     Ok(())
 }

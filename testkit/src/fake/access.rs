@@ -109,6 +109,13 @@ impl State {
         open.map(|session| session.ended = true).count() as i64
     }
 
+    fn revoke_all(&mut self, user: UserId) -> i64 {
+        let now = self.now();
+        let theirs = self.tokens.values_mut();
+        let good = theirs.filter(|row| row.user == user && !row.revoked && row.token.expires_at > now);
+        good.map(|row| row.revoked = true).count() as i64
+    }
+
     fn invite(&mut self, email: &Email, role: PlatformRole) -> UserId {
         let id = UserId(self.next_id());
         let user = User {

@@ -7,15 +7,19 @@ use chrono::DateTime;
 use domain::audit::{AuditEntry, AuditFilter, AuditPage, AuditPlace};
 use domain::overview::{Figures, Health, OpenRuns, Overview, Window};
 use domain::port::PortError;
-use domain::port::staff::{AuditDesk, OverviewDesk};
+use domain::port::staff::{AuditDesk, OverviewDesk, SystemDesk};
+
+use domain::system::{DatabaseServer, Schema, System};
 
 use super::desks::{at_most, lock};
+use super::projects::Projects as Kept;
 
 /// What staff see of the whole.
 #[derive(Debug, Default)]
 pub struct FakeStaff {
     overview: Mutex<Option<Overview>>,
     audit: Mutex<Vec<AuditEntry>>,
+    pub(super) kept: Mutex<Kept>,
 }
 
 impl FakeStaff {
@@ -97,5 +101,28 @@ impl OverviewDesk for FakeStaff {
             .queues
             .retain(|one| queue.is_none_or(|name| one.queue.name == name));
         Ok(overview)
+    }
+}
+
+#[async_trait]
+impl SystemDesk for FakeStaff {
+    async fn system(&self) -> Result<System, PortError> {
+        Ok(System {
+            database: DatabaseServer {
+                version: "PostgreSQL 18".to_owned(),
+                started_at: DateTime::UNIX_EPOCH,
+                size_bytes: 1,
+                connections: 1,
+                max_connections: 100,
+            },
+            schemas: vec![Schema {
+                owner: "queue".to_owned(),
+                present: 14,
+                needed: 14,
+            }],
+            migrations: Vec::new(),
+            processes: Vec::new(),
+            snapshots: Vec::new(),
+        })
     }
 }

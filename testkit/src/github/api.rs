@@ -2,6 +2,7 @@
 
 mod comments;
 mod labels;
+mod setup;
 
 use std::sync::Arc;
 
@@ -28,6 +29,15 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
         .route("/user/emails", get(oauth::emails))
         .route("/rate_limit", get(rate_limit))
         .route("/repos/{owner}/{name}", get(repository))
+        .route(
+            "/repos/{owner}/{name}/hooks",
+            get(setup::hooks).post(setup::create_hook),
+        )
+        .route("/repos/{owner}/{name}/hooks/{id}", patch(setup::edit_hook))
+        .route(
+            "/repos/{owner}/{name}/labels",
+            get(setup::labels).post(setup::create_label),
+        )
         .route(
             "/repos/{owner}/{name}/collaborators/{login}/permission",
             get(permission),
@@ -77,6 +87,10 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let mut set = |name: &'static str, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
+    set(
+        "x-oauth-scopes",
+        HeaderValue::from_static("admin:repo_hook, repo"),
+    );
     set("x-ratelimit-limit", HeaderValue::from(HOURLY_LIMIT));
     set(
         "x-ratelimit-remaining",
@@ -133,13 +147,24 @@ async fn rate_limit(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 async fn repository(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path((owner, name)): Path<(String, String)>,
 ) -> Response {
     let world = shared.world();
     world
         .repository(&format!("{owner}/{name}"))
         .map_or_else(not_found, |r| {
-            Json(shapes::repository(&shared.root, r)).into_response()
+            let mut shown = shapes::repository(&shared.root, r);
+            let role = r.role(&caller.0);
+            let at_least = |roles: &[&str]| roles.contains(&role);
+            shown["permissions"] = json!({
+                "admin": role == "admin",
+                "maintain": at_least(&["admin", "maintain"]),
+                "push": at_least(&["admin", "maintain", "write"]),
+                "triage": at_least(&["admin", "maintain", "write", "triage"]),
+                "pull": role != "none",
+            });
+            Json(shown).into_response()
         })
 }
 

@@ -26,6 +26,20 @@ pub(super) struct Repository {
     /// Label ids by name.
     pub labels: BTreeMap<String, i64>,
     pub issues: BTreeMap<i64, Issue>,
+    /// Webhooks that were made over the API.
+    #[serde(default)]
+    pub hooks: Vec<RepositoryHook>,
+}
+
+/// A webhook of a repository.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct RepositoryHook {
+    pub id: i64,
+    pub active: bool,
+    pub events: Vec<String>,
+    pub url: String,
+    pub content_type: String,
+    pub secret: String,
 }
 
 /// An issue.
@@ -81,7 +95,7 @@ impl Repository {
 }
 
 impl World {
-    fn next_id(&mut self) -> i64 {
+    pub(super) fn next_id(&mut self) -> i64 {
         // Far above issue numbers, so that one is never taken for the other.
         self.last_id = self.last_id.max(1_000_000) + 1;
         self.last_id
@@ -105,6 +119,7 @@ impl World {
                 roles: BTreeMap::new(),
                 labels: BTreeMap::new(),
                 issues: BTreeMap::new(),
+                hooks: Vec::new(),
             };
             self.repositories
                 .insert(full_name.to_ascii_lowercase(), repository);

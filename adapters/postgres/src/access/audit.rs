@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::flow;
 
 /// Records a change about this person.
-pub(super) async fn about_user(
+pub(crate) async fn about_user(
     tx: &mut PgConnection,
     user: UserId,
     kind: &'static str,
@@ -20,7 +20,7 @@ pub(super) async fn about_user(
 }
 
 /// Records a change about something, by the name under which its events are found.
-pub(super) async fn about(
+pub(crate) async fn about(
     tx: &mut PgConnection,
     what: &str,
     kind: &'static str,
@@ -39,6 +39,6 @@ pub(super) async fn about(
 }
 
 /// Before and after.
-pub(super) fn change(before: impl Into<Value>, after: impl Into<Value>) -> Value {
+pub(crate) fn change(before: impl Into<Value>, after: impl Into<Value>) -> Value {
     json!({ "before": before.into(), "after": after.into() })
 }

@@ -18,7 +18,7 @@ fn row_name(id: &str) -> String {
 }
 
 impl Store {
-    fn keyring(&self) -> Result<&Keyring, PortError> {
+    pub(crate) fn keyring(&self) -> Result<&Keyring, PortError> {
         self.keyring
             .as_deref()
             .ok_or_else(|| refused("no encryption key is configured, so that secrets can't be stored"))

@@ -55,6 +55,18 @@ async fn hold(tx: &mut PgConnection, id: UserId) -> Result<Option<User>, Error> 
     row.map(UserRow::into_user).transpose()
 }
 
+/// Revokes every token of this person; says how many.
+async fn revoke_all(tx: &mut PgConnection, user: UserId) -> Result<i64, Error> {
+    let revoked = sqlx::query!(
+        "update platform.api_token set revoked_at = clock_timestamp()
+         where user_id = $1 and revoked_at is null and expires_at > clock_timestamp()",
+        user.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(revoked.rows_affected() as i64)
+}
+
 #[async_trait]
 impl UserDesk for Store {
     async fn invite(&self, email: &Email, by: &FlowActor) -> Result<User, PortError> {
@@ -158,13 +170,16 @@ impl UserDesk for Store {
         .execute(&mut *tx)
         .await
         .map_err(db)?;
-        let ended = if active {
-            0
+        // For good: who is let in again signs in anew and makes new tokens.
+        let (ended, revoked) = if active {
+            (0, 0)
         } else {
-            sign_ins::end_all(&mut tx, id, "deactivated").await.map_err(db)?
+            let ended = sign_ins::end_all(&mut tx, id, "deactivated").await.map_err(db)?;
+            (ended, revoke_all(&mut tx, id).await.map_err(db)?)
         };
         let mut data = audit::change(json!({ "active": before.active }), json!({ "active": active }));
         data["sessions_ended"] = ended.into();
+        data["tokens_revoked"] = revoked.into();
         let kind = if active {
             "access.user_activated"
         } else {
@@ -173,6 +188,49 @@ impl UserDesk for Store {
         audit::about_user(&mut tx, id, kind, by, data).await.map_err(db)?;
         tx.commit().await.map_err(db)?;
         Ok(Change::Done(User { active, ..before }))
+    }
+
+    async fn hand_over(&self, to: UserId, by: &FlowActor) -> Result<Change<User>, PortError> {
+        let mut tx = self.pool.begin().await.map_err(db)?;
+        let owner =
+            sqlx::query_scalar!("select id from platform.user_account where role = 'owner' for update")
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(db)?;
+        let Some(before) = hold(&mut tx, to).await.map_err(db)? else {
+            return Ok(Change::NotFound);
+        };
+        if before.role == PlatformRole::Owner {
+            return Ok(Change::Done(before));
+        }
+        let (Some(owner), true, Some(_)) = (owner, before.active, before.github_id) else {
+            return Ok(Change::OwnerStays);
+        };
+        // The old one first: there is never more than one.
+        sqlx::query!(
+            r#"select set_config('platform.owner_hands_over', $1, true) as "said!""#,
+            owner.to_string()
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(db)?;
+        for (id, role) in [(owner, PlatformRole::Admin), (to.0, PlatformRole::Owner)] {
+            sqlx::query!(
+                "update platform.user_account set role = $2 where id = $1",
+                id,
+                role.as_str()
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(db)?;
+        }
+        let data = audit::change(json!({ "owner": owner }), json!({ "owner": to }));
+        audit::about_user(&mut tx, to, "access.owner_handed_over", by, data)
+            .await
+            .map_err(db)?;
+        tx.commit().await.map_err(db)?;
+        let role = PlatformRole::Owner;
+        Ok(Change::Done(User { role, ..before }))
     }
 
     async fn sign_out_everywhere(&self, id: UserId, by: &FlowActor) -> Result<i64, PortError> {

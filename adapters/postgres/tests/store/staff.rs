@@ -8,8 +8,11 @@ use domain::flow::{Author, FlowActor};
 use domain::job::{JobChange, JobFilter};
 use domain::overview::Window;
 use domain::port::access::{MemberDesk, UserDesk};
-use domain::port::staff::{AuditDesk, OverviewDesk};
-use domain::port::{Inbox, JobDesk, QueueDesk};
+use domain::port::staff::{
+    AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositoryTokens, SystemDesk,
+};
+use domain::port::{Inbox, JobDesk, Ledger, QueueDesk};
+use domain::project::{Kept, NewProject, Preflight, ProjectEdit};
 use domain::queue::Pausable;
 use queue::NewJob;
 use serde_json::json;
@@ -202,4 +205,155 @@ async fn the_audit_is_one_list_of_both_records() {
         ..AuditFilter::default()
     };
     assert!(found(later).await.is_empty());
+}
+
+#[tokio::test]
+async fn projects_are_kept_and_nobody_overwrites_what_they_did_not_see() {
+    let world = World::create().await;
+    let (store, by) = (&world.store, ann().actor);
+    let new = NewProject {
+        slug: "shop".parse().unwrap(),
+        title: Some("The shop\0".to_owned()),
+        slots: 2,
+    };
+    let Kept::Done(made) = ProjectDesk::create(store, &new, &by).await.unwrap() else {
+        panic!("not made")
+    };
+    assert_eq!(
+        (made.title.as_deref(), made.version),
+        (Some("The shop\u{fffd}"), 1)
+    );
+    assert_eq!(ProjectDesk::create(store, &new, &by).await.unwrap(), Kept::Taken);
+    let edit = ProjectEdit {
+        title: None,
+        slots: 3,
+        archived: true,
+        version: 1,
+    };
+    let Kept::Done(edited) = store.edit(made.id, &edit, &by).await.unwrap() else {
+        panic!("not changed")
+    };
+    assert!(edited.archived_at.is_some() && edited.slots == 3 && edited.version == 2);
+    assert_eq!(store.edit(made.id, &edit, &by).await.unwrap(), Kept::Stale(2));
+    let listed = async |archived, projects| {
+        let listed = store.projects(&projects, archived, None, 10).await.unwrap();
+        listed.into_iter().map(|one| one.slug).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(false, Projects::All).await, ["demo"]);
+    assert_eq!(listed(true, Projects::All).await, ["demo", "shop"]);
+    assert_eq!(listed(true, Projects::Only(vec![made.id])).await, ["shop"]);
+    assert!(
+        ProjectDesk::project(store, "demo", &Projects::Only(vec![made.id]))
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    // An archived project's labels start no runs.
+    let id = world.repository.project.id;
+    assert!(
+        Ledger::repository(store, &world.repository.name)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let edit = ProjectEdit { version: 1, ..edit };
+    store.edit(id, &edit, &by).await.unwrap();
+    assert!(
+        Ledger::repository(store, &world.repository.name)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let page = store
+        .entries(&AuditFilter::default(), AuditPlace::NEWEST, 50)
+        .await
+        .unwrap();
+    let newest = &page.entries[0];
+    assert_eq!(
+        (newest.action.as_str(), newest.subject_name.as_deref()),
+        ("project.archived", Some("demo"))
+    );
+    assert_eq!(newest.before.as_ref().unwrap()["archived"], false);
+}
+
+#[tokio::test]
+async fn a_repositorys_token_is_sealed_to_its_row_and_goes_with_it() {
+    let world = World::create().await;
+    let (store, by) = (&world.store, ann().actor);
+    let (id, name) = (world.repository.id, &world.repository.name);
+    let token = domain::Secret::new("ghp_hunter2".to_owned());
+    let seen = Preflight {
+        login: Some("octo".to_owned()),
+        ..Preflight::default()
+    };
+    assert!(store.set_token(id, Some(&token), &seen, &by).await.unwrap());
+    store.note_preflight(id, &seen).await.unwrap();
+    let shown = RepositoryDesk::repository(store, id, &Projects::All)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(shown.token.as_ref().unwrap().sealed_with, "new");
+    assert_eq!(shown.preflight.as_ref().unwrap().0, seen);
+    assert!(!format!("{shown:?}").contains("hunter2"));
+    assert_eq!(store.token(id).await.unwrap().unwrap().expose(), "ghp_hunter2");
+    assert_eq!(
+        store.token_of(name).await.unwrap().unwrap().expose(),
+        "ghp_hunter2"
+    );
+    let told = "select count(*) from audit.flow_event where data::text like '%hunter2%'";
+    assert_eq!(world.count(told).await, 0);
+
+    // In another row it opens nowhere.
+    let other = "octo/other".parse().unwrap();
+    let Kept::Done(second) = store.add(shown.project_id, &other, &by).await.unwrap() else {
+        panic!("not added")
+    };
+    world
+        .run(
+            "update platform.repository o set sealed_token = r.sealed_token, sealed_with = r.sealed_with,
+                token_set_at = now() from platform.repository r where o.name = 'octo/other' and r.sealed_token is not null",
+        )
+        .await;
+    assert!(store.token(second.id).await.is_err());
+
+    let other_project = NewProject {
+        slug: "shop".parse().unwrap(),
+        title: None,
+        slots: 1,
+    };
+    let Kept::Done(shop) = ProjectDesk::create(store, &other_project, &by).await.unwrap() else {
+        panic!("not made")
+    };
+    assert_eq!(store.add(shop.id, name, &by).await.unwrap(), Kept::Taken);
+    assert!(RepositoryDesk::remove(store, id, &by).await.unwrap());
+    assert!(!RepositoryDesk::remove(store, id, &by).await.unwrap());
+    assert!(store.token_of(name).await.unwrap().is_none());
+    assert!(Ledger::repository(store, name).await.unwrap().is_none());
+    // It comes back as the one it was, in another project, without its token.
+    let Kept::Done(back) = store.add(shop.id, name, &by).await.unwrap() else {
+        panic!("not added")
+    };
+    assert_eq!((back.id, back.token, back.project.as_str()), (id, None, "shop"));
+}
+
+#[tokio::test]
+async fn what_runs_where() {
+    let world = World::create().await;
+    let system = world.store.system().await.unwrap();
+    assert!(
+        system
+            .schemas
+            .iter()
+            .all(|schema| schema.present == schema.needed),
+        "{system:?}"
+    );
+    assert!(system.database.version.starts_with("PostgreSQL") && system.database.size_bytes > 0);
+    assert!(system.processes.iter().any(|process| process.connections > 0));
+    assert!(
+        system
+            .migrations
+            .iter()
+            .any(|one| one.owner == "queue" && one.version == 1)
+    );
 }

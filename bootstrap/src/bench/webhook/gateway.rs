@@ -88,7 +88,7 @@ impl Target {
         };
         let shutdown = CancellationToken::new();
         let prometheus = process::observe::metrics()?;
-        let gateway = process::gateway::compose(&store, settings, None, prometheus, shutdown.clone())?;
+        let gateway = process::gateway::compose(&store, settings, None, None, prometheus, shutdown.clone())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let serving = tokio::spawn(gateway.serve(listener));

@@ -213,6 +213,35 @@ pub(crate) async fn sign_out(
     Ok(Json(Ended { sessions_ended }))
 }
 
+/// Hands the ownership of the platform to somebody who has signed in; one stays a platform admin.
+#[utoipa::path(
+    post,
+    path = "/api/v1/staff/users/{id}/ownership",
+    operation_id = "hand_over_ownership",
+    tag = "access",
+    security(("staff" = [])),
+    extensions(("x-right" = json!("platform_owner"))),
+    params(("id" = i64, Path, description = "The person")),
+    responses(
+        (status = 200, description = "They are the owner", body = User),
+        (status = 409, description = "They may not sign in, or never have"),
+    )
+)]
+pub(crate) async fn hand_over(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Id(id): Id<UserId>,
+    _: NoParams,
+) -> Result<Json<User>, ApiError> {
+    match app.ports.access.users.hand_over(id, &who.actor()).await? {
+        Change::Done(user) => Ok(Json(user.into())),
+        Change::NotFound => Err(unknown(id)),
+        Change::OwnerStays => {
+            Err(catalogue::OWNER_STAYS.with("only somebody who may sign in, and has, can become the owner"))
+        }
+    }
+}
+
 fn changed(id: UserId, change: Change<domain::access::User>) -> Result<Json<User>, ApiError> {
     match change {
         Change::Done(user) => Ok(Json(user.into())),

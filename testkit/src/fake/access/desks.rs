@@ -80,9 +80,14 @@ impl UserDesk for FakeAccess {
         }
         user.active = active;
         let after = user.clone();
-        let ended = if active { 0 } else { state.end_all(id) };
+        let (ended, revoked) = if active {
+            (0, 0)
+        } else {
+            (state.end_all(id), state.revoke_all(id))
+        };
         let mut data = change(&json!({ "active": before }), &json!({ "active": active }));
         data["sessions_ended"] = ended.into();
+        data["tokens_revoked"] = revoked.into();
         let kind = if active {
             "access.user_activated"
         } else {
@@ -90,6 +95,29 @@ impl UserDesk for FakeAccess {
         };
         state.note(id, kind, by, data);
         Ok(Change::Done(after))
+    }
+
+    async fn hand_over(&self, to: UserId, by: &FlowActor) -> Result<Change<User>, PortError> {
+        let mut state = self.lock();
+        let owner = state.users.values().find(|user| user.role == PlatformRole::Owner);
+        let owner = owner.map(|user| user.id);
+        let Some(user) = state.users.get(&to).cloned() else {
+            return Ok(Change::NotFound);
+        };
+        if owner == Some(to) {
+            return Ok(Change::Done(user));
+        }
+        let (Some(owner), true, Some(_)) = (owner, user.active, user.github_id) else {
+            return Ok(Change::OwnerStays);
+        };
+        for (id, role) in [(owner, PlatformRole::Admin), (to, PlatformRole::Owner)] {
+            if let Some(user) = state.users.get_mut(&id) {
+                user.role = role;
+            }
+        }
+        let data = change(&json!({ "owner": owner }), &json!({ "owner": to }));
+        state.note(to, "access.owner_handed_over", by, data);
+        Ok(Change::Done(state.users[&to].clone()))
     }
 
     async fn sign_out_everywhere(&self, id: UserId, by: &FlowActor) -> Result<i64, PortError> {
