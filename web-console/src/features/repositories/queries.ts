@@ -1,0 +1,78 @@
+/** Repositories, and what sets them up. */
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { computed, type Ref } from 'vue'
+import { useAction } from '@/api/action'
+import { api, unwrap, type Schemas } from '@/api/client'
+
+export type Repository = Schemas['Repository']
+export type Check = Schemas['Check']
+
+const keys = {
+  all: ['repositories'] as const,
+  list: (project: string | undefined) => ['repositories', 'list', project ?? ''] as const,
+  one: (id: number) => ['repositories', 'one', id] as const,
+}
+const PROJECTS = ['projects'] as const
+
+export function useRepositories(project: Ref<string | undefined>) {
+  return useInfiniteQuery({
+    queryKey: computed(() => keys.list(project.value)),
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET('/api/v1/staff/repositories', {
+          params: { query: { project: project.value, before: pageParam, limit: 100 } },
+          signal,
+        }),
+      ),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next ?? undefined,
+  })
+}
+
+export function useRepository(id: Ref<number>) {
+  return useQuery({
+    queryKey: computed(() => keys.one(id.value)),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET('/api/v1/staff/repositories/{id}', { params: { path: { id: id.value } }, signal })),
+  })
+}
+
+export function useAddRepository(slug: Ref<string>) {
+  return useAction(
+    (name: string) =>
+      unwrap(
+        api.POST('/api/v1/staff/projects/{slug}/repositories', { params: { path: { slug: slug.value } }, body: { name } }),
+      ),
+    [keys.all, PROJECTS],
+  )
+}
+
+export function useRemoveRepository() {
+  return useAction(
+    (id: number) => unwrap(api.DELETE('/api/v1/staff/repositories/{id}', { params: { path: { id } } })),
+    [keys.all, PROJECTS],
+  )
+}
+
+export type Step = 'preflight' | 'webhook' | 'labels' | 'remove_token' | { token: string }
+
+/** What sets it up; each answers with the repository as it is then. */
+export function useSetUp(id: Ref<number>) {
+  const queries = useQueryClient()
+  return useAction(async (step: Step) => {
+    const params = { path: { id: id.value } }
+    const repository = await unwrap(
+      step === 'preflight'
+        ? api.POST('/api/v1/staff/repositories/{id}/preflight', { params })
+        : step === 'webhook'
+          ? api.POST('/api/v1/staff/repositories/{id}/webhook', { params })
+          : step === 'labels'
+            ? api.POST('/api/v1/staff/repositories/{id}/labels', { params })
+            : step === 'remove_token'
+              ? api.DELETE('/api/v1/staff/repositories/{id}/token', { params })
+              : api.PUT('/api/v1/staff/repositories/{id}/token', { params, body: step }),
+    )
+    queries.setQueryData(keys.one(id.value), repository)
+    return repository
+  }, [['repositories', 'list']])
+}
