@@ -52,19 +52,22 @@ insert into queue.throughput_round (upto) values (date_trunc('hour', clock_times
 -- Slot n holds times from 2^(n/2) ms on to the next slot's: by steps of a factor of 1.4, up to 34 days.
 create function queue.latency_slot(p_time interval) returns smallint
 language sql immutable parallel safe as $$
-    select least(63, floor(2 * ln(greatest(extract(epoch from p_time) * 1000, 1)::double precision) / ln(2::double precision)))::smallint
+    select least(63, floor(2 / ln(2::double precision)
+        * ln(greatest(extract(epoch from p_time)::double precision * 1000, 1))))::smallint
 $$;
 
 -- Counts what has ended since the last time, up to the last whole minute; for about a second at most, the rest at the
--- next call. False if there was nothing to do or another one does it. The last two minutes are counted anew: an
--- end is dated when it is written and seen when its transaction commits. What takes longer to commit isn't counted.
+-- next call. False if there was nothing to do or another one does it. A minute is counted ten seconds after it is
+-- over: an end is dated when it is written and seen when its transaction commits. What takes longer to commit isn't
+-- counted. By one process: this must not take the cores that work is done on.
 create function queue.roll_up() returns boolean
 language plpgsql
 set enable_seqscan = off
+set max_parallel_workers_per_gather = 0
 set jit = off as $$
 declare
     began timestamptz := clock_timestamp();
-    last timestamptz := date_trunc('minute', began - interval '2 seconds');
+    last timestamptz := date_trunc('minute', began - interval '10 seconds');
     done timestamptz;
     from_at timestamptz;
     to_at timestamptz;
@@ -78,7 +81,7 @@ begin
         return false;
     end if;
     loop
-        from_at := done - interval '2 minutes';
+        from_at := done;
         to_at := least(date_trunc('hour', done) + interval '1 hour', last);
         insert into queue.throughput as counted (minutes, at, queue_id, completed, cancelled, dead, start_ms, run_ms)
         with ended as materialized (
