@@ -4,9 +4,17 @@
 //! Only the environment is read (and files that it names for secrets), so that a deployment has one place to
 //! look at; the few command-line flags are for what one changes by hand.
 
+mod counterparts;
 mod environment;
-mod parts;
+mod gateway;
+mod log;
+mod process;
 pub(crate) mod variables;
+mod worker;
 
+pub(crate) use self::gateway::{Gateway, SignIn};
+pub(crate) use counterparts::{Cluster, Github};
 pub(crate) use environment::Environment;
-pub(crate) use parts::{Cluster, Database, Gateway, Github, Log, LogFormat, SignIn, Worker, parse_queues};
+pub(crate) use log::{Log, LogFormat};
+pub(crate) use process::Database;
+pub(crate) use worker::{Worker, parse_queues};
