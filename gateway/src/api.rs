@@ -1,6 +1,5 @@
 //! The staff API under `/api/v1/staff`: what staff see and steer, one file per subject, and signing in (`auth`). Each
-//! answers with
-//! views of its own, so that the domain stays free of how it is shown.
+//! answers with views of its own, so that the domain stays free of how it is shown.
 
 pub(crate) mod access;
 pub(crate) mod audit;

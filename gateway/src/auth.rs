@@ -166,7 +166,7 @@ impl SignIn {
 
     /// Where the forge sends the browser back to.
     pub(crate) fn callback(&self) -> String {
-        format!("{}{}", self.origin, crate::api::auth::CALLBACK)
+        format!("{}{}", self.origin, crate::api::auth::sign_in::CALLBACK)
     }
 
     /// An access token for this session.

@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
 use crate::api::{
-    audit, auth, deliveries, device, jobs, overview, projects, queues, repositories, runs, schedules, stream, system,
+    audit, auth, deliveries, device, jobs, overview, projects, queues, repositories, runs, schedules, stream,
+    system,
 };
 use crate::app::App;
 use crate::auth::guard;
@@ -77,11 +78,11 @@ fn all(guarded: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(document))
-        .routes(routes!(auth::begin))
-        .routes(routes!(auth::finish))
-        .routes(routes!(auth::refresh))
-        .routes(routes!(auth::sign_out))
-        .routes(routes!(auth::keys))
+        .routes(routes!(auth::sign_in::begin))
+        .routes(routes!(auth::sign_in::finish))
+        .routes(routes!(auth::session::refresh))
+        .routes(routes!(auth::session::sign_out))
+        .routes(routes!(auth::keys::keys))
         .routes(routes!(device::begin))
         .routes(routes!(device::collect))
         .merge(guarded)
