@@ -65,9 +65,7 @@ impl Hook {
     /// Whether it tells us what we have to know, in the form that we read best.
     pub(crate) fn is_right(&self) -> bool {
         let tells = |event: &&str| self.events.iter().any(|told| told == event || told == "*");
-        self.active
-            && EVENTS.iter().all(&tells)
-            && self.config.content_type.as_deref() == Some("json")
+        self.active && EVENTS.iter().all(&tells) && self.config.content_type.as_deref() == Some("json")
     }
 
     fn summary(&self) -> HookSummary {

@@ -14,6 +14,7 @@ mod search;
 mod snapshot;
 mod steer;
 mod throughput;
+mod wish;
 mod workers;
 
 use chrono::{DateTime, Utc};
@@ -32,8 +33,8 @@ pub use queues::QueueRow;
 pub(crate) use search::bounded;
 pub use search::{Filter, Page, Scope};
 pub use snapshot::{Holder, SnapshotHolders};
-pub use steer::{Action, By, Change, When};
 pub use throughput::{Latencies, Throughput, ThroughputRow, Window};
+pub use wish::{Action, By, Change, When};
 pub use workers::LiveWorker;
 
 use crate::{Error, Queue};

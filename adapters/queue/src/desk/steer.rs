@@ -1,119 +1,20 @@
 //! Changes jobs at a person's wish, a statement for all of them, together with the audit's line.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{Connection, PgConnection};
 
-use super::{Filter, State, audit, standing};
-use crate::finish::{FOREVER, to_history};
+use super::wish::{Action, By, Change, When};
+use super::{Filter, State, audit};
+use crate::finish::FOREVER;
 use crate::{Error, Queue, Wake, flow, wake};
 
-/// Who wants a change, and why: the audit says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
-    /// A person's or a program's name.
-    pub actor: String,
-    /// Their reason; a cancelled job keeps it.
-    pub reason: Option<String>,
-}
+mod statements;
 
-impl By {
-    /// By this person or program.
-    pub fn new(actor: impl Into<String>) -> Self {
-        Self {
-            actor: actor.into(),
-            reason: None,
-        }
-    }
-
-    /// For this reason.
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
-    }
-}
-
-/// What to do to a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Run a dead, cancelled, scheduled or waiting job now, with its attempts counted anew.
-    Retry,
-    /// End one that hasn't ended: at once, or by asking its worker where it runs.
-    Cancel,
-    /// Remove one that doesn't run, with its failed attempts, without a trace but the audit's.
-    Delete,
-    /// Give one that waits another time.
-    Reschedule(When),
-    /// Give one that waits another priority; it goes to the end of that line.
-    Priority(i16),
-}
-
-/// When to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// As soon as a worker is free; a job that is ready already keeps its place.
-    Now,
-    /// Not before so much time has passed, up to ten years.
-    In(Duration),
-    /// Not before this.
-    At(DateTime<Utc>),
-}
-
-impl Change {
-    /// As the audit has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Cancel => "cancel",
-            Self::Delete => "delete",
-            Self::Reschedule(_) => "reschedule",
-            Self::Priority(_) => "priority",
-        }
-    }
-
-    pub(super) fn detail(&self) -> Option<String> {
-        match self {
-            Self::Reschedule(When::Now) => Some("now".into()),
-            Self::Reschedule(When::In(delay)) => Some(format!("in {} ms", delay.as_millis())),
-            Self::Reschedule(When::At(at)) => Some(at.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            Self::Priority(priority) => Some(priority.to_string()),
-            Self::Retry | Self::Cancel | Self::Delete => None,
-        }
-    }
-
-    /// The states in which a job can be changed so.
-    pub(super) fn states(&self) -> &'static [State] {
-        match self {
-            Self::Retry => &[State::Scheduled, State::Waiting, State::Cancelled, State::Dead],
-            Self::Cancel => &[State::Ready, State::Scheduled, State::Waiting, State::Running],
-            Self::Delete => &[
-                State::Ready,
-                State::Scheduled,
-                State::Waiting,
-                State::Completed,
-                State::Cancelled,
-                State::Dead,
-            ],
-            Self::Reschedule(_) => &[State::Ready, State::Scheduled],
-            Self::Priority(_) => &[State::Ready, State::Scheduled, State::Waiting],
-        }
-    }
-}
-
-/// What became of a wish about a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Done.
-    Done,
-    /// A running job was asked to stop.
-    Requested,
-    /// The job's state doesn't allow it.
-    NotAllowed(State),
-    /// There is no such job.
-    NotFound,
-}
+use statements::{
+    CANCEL, DELETE_ATTEMPTS, DELETE_FINISHED, DELETE_WAITING, FORGET_REQUESTS, HASTEN, PRIORITY, REQUEST,
+    RESCHEDULE, REVIVE, STATES,
+};
 
 /// As [`Action`], with what only many at once can meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,104 +28,6 @@ pub(super) enum Answer {
     /// Another transaction holds the row, or has changed it meanwhile.
     Held,
 }
-
-// Rows that another transaction holds are left alone by all of these: one caller must not keep a bulk waiting.
-
-const HASTEN: &str = "
-with held as materialized (
-    select ctid from queue.job where id = any($1) and seq is null and parked is null for update skip locked)
-update queue.job set seq = nextval('queue.job_seq'), run_at = clock_timestamp(), attempt = 0,
-    waiting = null, not_before = null
-where ctid = any (array (select ctid from held)) returning id, queue_id";
-
-/// A key that is taken, by an unfinished job or by another of these, leaves its job where it is. Its epochs
-/// begin anywhere: an acknowledgement of an earlier life that comes late must fit none of its new leases. Others
-/// may wait for it, as they did.
-const REVIVE: &str = "
-with held as materialized (
-    select * from queue.history where id = any($1) and state in (1, 2) for update skip locked),
-back as (
-    insert into queue.job (id, seq, run_at, epoch, created_at, kind_id, max_attempts, timeout_ms, queue_id,
-        priority, unique_key, correlation_id, traceparent, last_error, tags, args, tenant, key, lane, awaited)
-    select id, nextval('queue.job_seq'), clock_timestamp(),
-        (random() * 2000000000)::integer,
-        created_at, kind_id, max_attempts, timeout_ms, queue_id, priority, unique_key, correlation_id,
-        traceparent, reason, tags, args, tenant, key,
-        case when tenant is not null then queue.lane(tenant, key) end, true
-    from held order by id
-    on conflict do nothing
-    returning id, queue_id),
-gone as (
-    delete from queue.history as history using back where history.id = back.id and history.state in (1, 2))
-select id, queue_id from back";
-
-const FORGET_REQUESTS: &str = "delete from queue.cancel_request where job_id = any($1)";
-
-const CANCEL: &str = concat!(
-    "with held as materialized (
-        select ctid from queue.job where id = any($1) and claimed_by is null for update skip locked),
-    gone as (
-        delete from queue.job where ctid = any (array (select ctid from held)) returning *) ",
-    to_history!("gone", "1", "$2::text", "null"),
-    " returning id"
-);
-
-const REQUEST: &str = "
-with running as (select id from queue.job where id = any($1) and claimed_by is not null),
-asked as (
-    insert into queue.cancel_request (job_id) select id from running on conflict do nothing)
-select id from running";
-
-const DELETE_WAITING: &str = "
-with held as materialized (
-    select ctid from queue.job where id = any($1) and claimed_by is null for update skip locked)
-delete from queue.job where ctid = any (array (select ctid from held)) returning id";
-
-const DELETE_FINISHED: &str = "delete from queue.history where id = any($1) returning id";
-
-const DELETE_ATTEMPTS: &str = "delete from queue.attempt where job_id = any($1)";
-
-/// $2 the delay in ms, else $3 the time, else now.
-const RESCHEDULE: &str = "
-with wish as materialized (
-    select coalesce(clock_timestamp() + $2::bigint * interval '1 millisecond', $3::timestamptz, '-infinity') as at),
-held as materialized (
-    select ctid from queue.job where id = any($1) and claimed_by is null and waiting is not true
-    for update skip locked)
-update queue.job as job set
-    seq = case
-        when wish.at <= clock_timestamp() and (job.seq is not null or job.parked is null)
-        then coalesce(job.seq, nextval('queue.job_seq')) end,
-    parked = case when wish.at <= clock_timestamp() then job.parked end,
-    run_at = case
-        when wish.at > clock_timestamp() then wish.at
-        when job.seq is null and job.parked is null then clock_timestamp()
-        else job.run_at end
-from wish where job.ctid = any (array (select ctid from held))
-returning job.id, case when job.seq is not null then job.queue_id end";
-
-/// A new place: the old one may lie before what workers of that line still look at.
-const PRIORITY: &str = "
-with held as materialized (
-    select ctid from queue.job where id = any($1) and claimed_by is null for update skip locked)
-update queue.job set
-    seq = case when seq is null or priority = $2 then seq else nextval('queue.job_seq') end,
-    priority = $2
-where ctid = any (array (select ctid from held))
-returning id, case when seq is not null then queue_id end";
-
-/// How these stand, and which unfinished job has their key.
-const STATES: &str = concat!(
-    "
-select job.id, ",
-    standing!(),
-    ",
-    null::bigint
-from queue.job as job where job.id = any($1)
-union all
-select job.id, job.state, (select rival.id from queue.job as rival where rival.unique_key = job.unique_key)
-from queue.history as job where job.id = any($1)"
-);
 
 impl Queue {
     /// Runs a dead, cancelled or scheduled job now, with its attempts counted anew.
