@@ -1,10 +1,11 @@
 /** The whole product, as `codex-k8s dev` runs it, on ports of its own with data that is thrown away. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { createHmac, randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const PROGRAM = process.env.CODEX_K8S_PROGRAM ?? join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'debug/codex-k8s')
@@ -14,8 +15,25 @@ export interface State {
   url: string
   staff_token: string
   webhook_secret: string
+  database_url: string
   github: { url: string; token: string }
+  pid: number
 }
+
+/** As the staff API tells of them, as far as the tests look. */
+export interface Job {
+  id: number
+  kind: string
+  state: string
+}
+export interface Run {
+  id: number
+  issue: number
+  status: string
+  repository: string
+}
+
+const execute = promisify(execFile)
 
 function freePort(): Promise<number> {
   return new Promise((done, fail) => {
@@ -95,29 +113,71 @@ export const product = {
     return (answer.status === 204 ? {} : await answer.json()) as T
   },
 
+  /** Does something at the queue itself, past the gateway, as operators can: `codex-k8s queue …`. */
+  async queue<T = Record<string, unknown>>(...args: string[]): Promise<T> {
+    const env: NodeJS.ProcessEnv = { PATH: process.env.PATH, CODEX_K8S_DATABASE_URL: this.state.database_url }
+    const { stdout } = await execute(PROGRAM, ['queue', '--json', ...args], { env, maxBuffer: 16 * 1024 * 1024 })
+    return JSON.parse(stdout || 'null') as T
+  },
+
+  /** A comment that nobody needs before tomorrow: a job to try things on. Its identifier. */
+  async enqueue(name: string, ...options: string[]): Promise<number> {
+    const args = { repository: 'acme/billing', issue: 20, marker: `codex-k8s:e2e:${name}`, body: 'A test.' }
+    const { id } = await this.queue<{ id: number }>('enqueue', 'issue.comment', JSON.stringify(args), '--queue', 'runs', ...options)
+    return id
+  },
+
+  /** The first run that is wanted, as soon as there is one. */
+  async run(wanted: (run: Run) => boolean, seconds = 60): Promise<Run> {
+    return await until('such a run', seconds, async () => {
+      const { items } = await this.api<{ items: Run[] }>('runs?limit=100')
+      return items.find(wanted)
+    })
+  },
+
+  /** Kills the gateway's process, and waits until another one answers. */
+  async restartGateway(): Promise<void> {
+    const gateway = async () => {
+      const { stdout } = await execute('ps', ['-A', '-o', 'pid=,ppid=,args='])
+      const found = stdout.split('\n').map((line) => line.trim().split(/\s+/))
+      return Number(found.find(([, parent, , command]) => Number(parent) === this.state.pid && command === 'gateway')?.[0] ?? 0)
+    }
+    const before = await gateway()
+    if (!before) throw new Error('the gateway has no process')
+    process.kill(before, 'SIGKILL')
+    await until('another gateway', 60, async () => {
+      const now = await gateway()
+      return now !== 0 && now !== before && (await fetch(`${this.state.url}/readyz`).then(({ ok }) => ok, () => false))
+    })
+  },
+
   /** Puts a label on an issue of the simulated GitHub, which tells the gateway, signed. */
   async label(repository: string, issue: number, label: string, title = 'T'): Promise<string> {
-    const { url, webhook_secret: secret, github } = this.state
+    const { github } = this.state
     const put = await fetch(`${github.url}/repos/${repository}/issues/${issue}/labels`, {
       method: 'POST',
       headers: { authorization: `Bearer ${github.token}`, 'content-type': 'application/json', 'user-agent': 'e2e' },
       body: JSON.stringify({ labels: [label] }),
     })
     if (!put.ok) throw new Error(`the label wasn't put on: ${put.status}`)
-    const [owner, name] = repository.split('/')
-    const body = JSON.stringify({
+    return await this.tell('issues', {
       action: 'labeled',
       issue: { number: issue, title, labels: [{ name: label }] },
       label: { name: label },
-      repository: { full_name: repository, name, owner: { login: owner } },
-      sender: { login: 'olga', type: 'User' },
+      repository: place(repository),
     })
+  },
+
+  /** Sends the gateway a webhook, signed as GitHub signs; the delivery's identifier. */
+  async tell(event: string, payload: object): Promise<string> {
+    const { url, webhook_secret: secret } = this.state
+    const body = JSON.stringify({ repository: place('acme/unknown'), sender: { login: 'olga', type: 'User' }, ...payload })
     const delivery = randomUUID()
     const sent = await fetch(`${url}/api/v1/webhooks/github`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        'x-github-event': 'issues',
+        'x-github-event': event,
         'x-github-delivery': delivery,
         'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
       },
@@ -126,4 +186,10 @@ export const product = {
     if (sent.status !== 202) throw new Error(`the gateway didn't take the webhook: ${sent.status}`)
     return delivery
   },
+}
+
+/** A repository as payloads have it. */
+function place(repository: string): object {
+  const [owner, name] = repository.split('/')
+  return { full_name: repository, name, owner: { login: owner } }
 }

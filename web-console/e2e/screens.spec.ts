@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import type { Page } from '@playwright/test'
-import { expect, test, violations } from './console'
+import { expect, settled, test, violations } from './console'
 import { product } from './product'
 
 const SHOTS = 'dist/e2e/screens'
@@ -27,11 +27,6 @@ async function screens(page: Page): Promise<string[]> {
   ]
   for (const [list, detail] of known) if (hrefs.includes(list)) details.push(detail)
   return [...new Set(['/', ...hrefs, ...details])]
-}
-
-async function settled(page: Page): Promise<void> {
-  await expect(page.locator('[aria-busy="true"]')).toHaveCount(0)
-  await expect(page.locator('h1').first()).toBeVisible()
 }
 
 for (const theme of ['light', 'dark'] as const) {
