@@ -4,6 +4,7 @@
 //! * State machines and policies, all pure: [`run`], [`policy`].
 //! * People, roles and rights: [`access`].
 //! * What is shown live: [`live`].
+//! * What somebody saw before they change it: [`precondition`].
 //! * The typed jobs that carry work from one step to the next: [`job`]; the queues that they stand in: [`queue`].
 //! * Ports, the narrow interfaces that adapters fill in: [`port`].
 //!
@@ -26,6 +27,7 @@ pub mod live;
 pub mod overview;
 pub mod policy;
 pub mod port;
+pub mod precondition;
 pub mod project;
 pub mod queue;
 pub mod redact;
@@ -40,5 +42,6 @@ pub use clock::{Clock, SystemClock};
 pub use id::{
     CommentId, CorrelationId, DeliveryId, JobId, ProjectId, RepositoryId, RunId, SessionId, TokenId, UserId,
 };
+pub use precondition::{Precondition, Version};
 pub use redact::Redactor;
 pub use secret::Secret;

@@ -22,7 +22,8 @@ use crate::job::{
     JobSelection, JobsChanged, NewJob, QueueCounts,
 };
 use crate::live::{Changes, Watched};
-use crate::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
+use crate::precondition::Precondition;
+use crate::queue::{Limits, LimitsSet, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
 use crate::run::{Created, LogLine, NewRun, Run, RunCancel, RunEvent, RunFilter, RunSummary};
 use crate::workload::{Observation, Workload};
@@ -249,8 +250,16 @@ pub trait QueueDesk: Send + Sync {
     async fn pauses(&self, limit: i64) -> Result<Vec<Pause>, PortError>;
     /// Starts no more jobs of it (`paused`), or does so again; what runs goes on.
     async fn pause(&self, what: &Pausable, paused: bool, by: &Author) -> Result<Switched, PortError>;
-    /// Sets a queue's limits; those left out are lifted. False if nobody has used this queue.
-    async fn set_limits(&self, queue: &str, limits: Limits, by: &Author) -> Result<bool, PortError>;
+    /// A queue's limits; `None` if nobody has used this queue.
+    async fn limits(&self, queue: &str) -> Result<Option<Limits>, PortError>;
+    /// Sets a queue's limits, as long as they are as they were seen; those left out are lifted.
+    async fn set_limits(
+        &self,
+        queue: &str,
+        limits: Limits,
+        seen: &Precondition,
+        by: &Author,
+    ) -> Result<LimitsSet, PortError>;
     /// The workers that live, by name.
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError>;
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ProjectId, RepositoryId};
+use crate::precondition::Version;
 use crate::repository::RepositoryName;
 use crate::stage::Stage;
 
@@ -64,6 +65,13 @@ pub struct ProjectSummary {
     pub open_runs: i64,
 }
 
+impl ProjectSummary {
+    /// Of what people change about it.
+    pub fn version(&self) -> Version {
+        Version::new(self.version.to_string())
+    }
+}
+
 /// A project to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewProject {
@@ -84,8 +92,6 @@ pub struct ProjectEdit {
     pub slots: i32,
     /// Whether its labels start no runs.
     pub archived: bool,
-    /// What they saw: another one since is not overwritten.
-    pub version: i32,
 }
 
 /// What became of a change.
@@ -95,8 +101,8 @@ pub enum Kept<T> {
     Done(T),
     /// There is no such project or repository.
     NotFound,
-    /// Somebody has changed it since it was looked at: this is its version now.
-    Stale(i32),
+    /// It isn't as it was seen: somebody has changed it meanwhile.
+    Stale,
     /// The name is taken.
     Taken,
 }
@@ -131,6 +137,15 @@ pub struct RepositorySummary {
     pub token: Option<TokenSummary>,
     /// What was found when it was last looked whether it is set up.
     pub preflight: Option<(Preflight, DateTime<Utc>)>,
+}
+
+impl RepositorySummary {
+    /// Of what people change about it: its token, and the project that it is in.
+    pub fn version(&self) -> Version {
+        let token = self.token.as_ref();
+        let set_at = token.map_or(0, |token| token.set_at.timestamp_micros());
+        Version::new(format!("{}-{set_at}", self.project_id))
+    }
 }
 
 /// Whether something is as it has to be.

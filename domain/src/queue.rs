@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::id::JobId;
 use crate::job::QueueCounts;
+use crate::precondition::Version;
 
 /// So many jobs may start in so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,37 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// Jobs of one key that start in a time.
     pub rate_per_key: Option<Rate>,
+}
+
+impl Limits {
+    /// Of all of them.
+    pub fn version(&self) -> Version {
+        let count = |limit: Option<i32>| limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        let rate = |rate: Option<Rate>| {
+            rate.map_or_else(
+                || "-".to_owned(),
+                |rate| format!("{}/{}", rate.jobs, rate.period_ms),
+            )
+        };
+        Version::new(format!(
+            "{};{};{};{}",
+            count(self.max_running),
+            count(self.max_running_per_key),
+            rate(self.rate),
+            rate(self.rate_per_key)
+        ))
+    }
+}
+
+/// What became of a queue's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitsSet {
+    /// They are so now.
+    Done,
+    /// Nobody has used this queue.
+    NotFound,
+    /// They aren't as they were seen: somebody has changed them meanwhile.
+    Stale,
 }
 
 /// A queue as it stands.

@@ -60,6 +60,12 @@ async fn carry_out(app: &App, who: &Who, request: Request, next: Next) -> Result
     hash.update(head.uri.path_and_query().map_or("", |path| path.as_str()));
     hash.update([0]);
     hash.update(&body);
+    for seen in [header::IF_MATCH, header::IF_NONE_MATCH] {
+        for line in head.headers.get_all(seen) {
+            hash.update([0]);
+            hash.update(line);
+        }
+    }
     let known = IdempotentRequest {
         owner: owner(who.principal()),
         key: key.to_owned(),

@@ -8,6 +8,8 @@
 //!
 //! People sign in through GitHub (`auth`); every staff route demands a right of them.
 //!
+//! What people change has a version, so that nobody overwrites what they did not see (`precondition`).
+//!
 //! Every request passes `access` (request id, span, metrics, time limit, panics, problem+json) and every
 //! error is an `ApiError`.
 
@@ -23,6 +25,7 @@ mod json;
 mod live;
 pub mod metrics;
 mod openapi;
+mod precondition;
 mod problem;
 mod query;
 mod request_id;

@@ -23,7 +23,7 @@ use crate::api::{
 use crate::app::App;
 use crate::auth::guard;
 use crate::problem::Problem;
-use crate::{health, idempotency, metrics, webhook};
+use crate::{health, idempotency, metrics, precondition, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -124,6 +124,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queues::pauses))
         .routes(routes!(queues::pause))
         .routes(routes!(queues::resume))
+        .routes(routes!(queues::limits))
         .routes(routes!(queues::set_limits))
         .routes(routes!(queues::workers))
         .routes(routes!(schedules::list))
@@ -182,7 +183,10 @@ pub fn openapi() -> Document {
             .into_iter()
             .flatten()
             .filter(|operation| operation.security.is_some())
-            .for_each(describe_idempotency);
+            .for_each(|operation| {
+                describe_idempotency(operation);
+                precondition::describe(operation);
+            });
         [
             &mut item.get,
             &mut item.post,

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use domain::Precondition;
 use domain::access::Projects;
 use domain::flow::FlowActor;
 use domain::id::ProjectId;
@@ -164,22 +165,19 @@ impl ProjectDesk for Store {
         &self,
         id: ProjectId,
         edit: &ProjectEdit,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Kept<ProjectSummary>, PortError> {
         let mut tx = self.begin().await?;
-        let version = sqlx::query_scalar!(
-            "select version from platform.project where id = $1 for update",
-            id.0
-        )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(db)?;
-        let before = by_id(&mut tx, id.0).await.map_err(db)?;
-        let (Some(version), Some(before)) = (version, before) else {
+        sqlx::query!("select id from platform.project where id = $1 for update", id.0)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(db)?;
+        let Some(before) = by_id(&mut tx, id.0).await.map_err(db)? else {
             return Ok(Kept::NotFound);
         };
-        if version != edit.version {
-            return Ok(Kept::Stale(version));
+        if !seen.holds(Some(&before.version())) {
+            return Ok(Kept::Stale);
         }
         let title = edit.title.as_deref().map(clean);
         let wanted = (title.as_deref(), edit.slots, edit.archived);

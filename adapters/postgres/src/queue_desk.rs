@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::Precondition;
 use domain::flow::Author;
 use domain::port::{PortError, QueueDesk};
-use domain::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Rate, Switched};
+use domain::queue::{Limits, LimitsSet, LiveWorker, Pausable, Pause, QueueOverview, Rate, Switched};
 
 use crate::Store;
 use crate::error::db;
@@ -71,9 +72,24 @@ impl QueueDesk for Store {
         Ok(switched(changed.map_err(db)?))
     }
 
-    async fn set_limits(&self, queue: &str, limits: Limits, by: &Author) -> Result<bool, PortError> {
+    async fn limits(&self, queue: &str) -> Result<Option<Limits>, PortError> {
         if !self.queue.knows_queue(queue).await.map_err(db)? {
-            return Ok(false);
+            return Ok(None);
+        }
+        let mut conn = self.pool.acquire().await.map_err(db)?;
+        let found = self.queue.limits(&mut conn, queue).await.map_err(db)?;
+        Ok(Some(shown(found)))
+    }
+
+    async fn set_limits(
+        &self,
+        queue: &str,
+        limits: Limits,
+        seen: &Precondition,
+        by: &Author,
+    ) -> Result<LimitsSet, PortError> {
+        if !self.queue.knows_queue(queue).await.map_err(db)? {
+            return Ok(LimitsSet::NotFound);
         }
         let rate = |rate: Rate| queue::Rate {
             jobs: rate.jobs,
@@ -86,12 +102,19 @@ impl QueueDesk for Store {
             rate_per_key: limits.rate_per_key.map(rate),
         };
         let mut conn = self.pool.acquire().await.map_err(db)?;
-        let set = self
-            .queue
-            .set_limits(&mut conn, queue, limits, &steered_by(by))
-            .await;
-        set.map_err(db)?;
-        Ok(true)
+        let mut set = LimitsSet::Done;
+        let decide = |present: queue::Limits| {
+            if seen.holds(Some(&shown(present).version())) {
+                return limits;
+            }
+            set = LimitsSet::Stale;
+            present
+        };
+        self.queue
+            .change_limits(&mut conn, queue, decide, &steered_by(by))
+            .await
+            .map_err(db)?;
+        Ok(set)
     }
 
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError> {
@@ -120,20 +143,24 @@ pub(crate) fn switched(changed: bool) -> Switched {
     }
 }
 
-fn overview(count: queue::QueueCount, row: queue::QueueRow) -> QueueOverview {
+fn shown(limits: queue::Limits) -> Limits {
     let rate = |rate: queue::Rate| Rate {
         jobs: rate.jobs,
         period_ms: u64::try_from(rate.period.as_millis()).unwrap_or(u64::MAX),
     };
+    Limits {
+        max_running: limits.max_running,
+        max_running_per_key: limits.max_running_per_key,
+        rate: limits.rate.map(rate),
+        rate_per_key: limits.rate_per_key.map(rate),
+    }
+}
+
+fn overview(count: queue::QueueCount, row: queue::QueueRow) -> QueueOverview {
     QueueOverview {
         name: row.name,
         paused_at: row.paused_at,
-        limits: Limits {
-            max_running: row.limits.max_running,
-            max_running_per_key: row.limits.max_running_per_key,
-            rate: row.limits.rate.map(rate),
-            rate_per_key: row.limits.rate_per_key.map(rate),
-        },
+        limits: shown(row.limits),
         keep_days: row.keep_days,
         as_of: count.as_of,
         exact: count.exact,

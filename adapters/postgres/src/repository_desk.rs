@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::Secret;
 use domain::access::Projects;
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, RepositoryId};
@@ -10,6 +9,7 @@ use domain::port::PortError;
 use domain::port::staff::{RepositoryDesk, RepositoryTokens};
 use domain::project::{Kept, Preflight, RepositorySummary, TokenSummary};
 use domain::repository::RepositoryName;
+use domain::{Precondition, Secret};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -71,6 +71,14 @@ async fn by_id(connection: &mut PgConnection, id: i64) -> Result<Option<Reposito
     .fetch_optional(connection)
     .await?;
     row.map(Row::into_summary).transpose()
+}
+
+/// The same, held until the transaction ends.
+async fn hold(connection: &mut PgConnection, id: i64) -> Result<Option<RepositorySummary>, Error> {
+    sqlx::query!("select id from platform.repository where id = $1 for update", id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    by_id(connection, id).await
 }
 
 /// The row that a sealed token belongs to.
@@ -193,12 +201,20 @@ impl RepositoryDesk for Store {
         Ok(found.map_or(Kept::NotFound, Kept::Done))
     }
 
-    async fn remove(&self, id: RepositoryId, by: &FlowActor) -> Result<bool, PortError> {
+    async fn remove(
+        &self,
+        id: RepositoryId,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Kept<()>, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
-        let Some(before) = by_id(&mut tx, id.0).await.map_err(db)? else {
-            return Ok(false);
+        let Some(before) = hold(&mut tx, id.0).await.map_err(db)? else {
+            return Ok(Kept::NotFound);
         };
-        let removed = sqlx::query!(
+        if !seen.holds(Some(&before.version())) {
+            return Ok(Kept::Stale);
+        }
+        sqlx::query!(
             "update platform.repository set removed_at = clock_timestamp(), sealed_token = null, sealed_with = null,
                 token_login = null, token_set_at = null, token_expires_at = null, preflight = null,
                 preflight_at = null
@@ -208,15 +224,12 @@ impl RepositoryDesk for Store {
         .execute(&mut *tx)
         .await
         .map_err(db)?;
-        if removed.rows_affected() == 0 {
-            return Ok(false);
-        }
         let data = audit::change(placed(&before.project, &before.name), None::<Value>);
         record(&mut tx, id.0, "repository.removed", by, data)
             .await
             .map_err(db)?;
         tx.commit().await.map_err(db)?;
-        Ok(true)
+        Ok(Kept::Done(()))
     }
 
     async fn token(&self, id: RepositoryId) -> Result<Option<Secret<String>>, PortError> {
@@ -237,19 +250,23 @@ impl RepositoryDesk for Store {
         &self,
         id: RepositoryId,
         new: Option<&Secret<String>>,
-        seen: &Preflight,
+        found: &Preflight,
+        seen: &Precondition,
         by: &FlowActor,
-    ) -> Result<bool, PortError> {
+    ) -> Result<Kept<()>, PortError> {
         let sealed = match new {
             None => None,
             Some(token) => Some(self.keyring()?.seal(&row_name(id.0), token.expose().as_bytes())?),
         };
         let mut tx = self.pool.begin().await.map_err(db)?;
-        let Some(before) = by_id(&mut tx, id.0).await.map_err(db)? else {
-            return Ok(false);
+        let Some(before) = hold(&mut tx, id.0).await.map_err(db)? else {
+            return Ok(Kept::NotFound);
         };
+        if !seen.holds(Some(&before.version())) {
+            return Ok(Kept::Stale);
+        }
         let is_set = sealed.is_some();
-        let login = seen.login.as_deref().map(clean);
+        let login = found.login.as_deref().map(clean);
         let (bytes, with) = sealed.map(|sealed| (sealed.bytes, sealed.with)).unzip();
         sqlx::query!(
             "update platform.repository set sealed_token = $2, sealed_with = $3,
@@ -261,7 +278,7 @@ impl RepositoryDesk for Store {
             with,
             is_set,
             login.as_deref(),
-            seen.token_expires_at,
+            found.token_expires_at,
         )
         .execute(&mut *tx)
         .await
@@ -271,7 +288,7 @@ impl RepositoryDesk for Store {
         let kind = if is_set { "token.set" } else { "token.removed" };
         record(&mut tx, id.0, kind, by, data).await.map_err(db)?;
         tx.commit().await.map_err(db)?;
-        Ok(true)
+        Ok(Kept::Done(()))
     }
 
     async fn note_preflight(&self, id: RepositoryId, found: &Preflight) -> Result<(), PortError> {

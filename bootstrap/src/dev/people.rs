@@ -1,10 +1,10 @@
 //! Who may sign in to a simulated GitHub, one person for each role, and somebody whom nobody has invited.
 
 use anyhow::Result;
-use domain::Secret;
 use domain::access::{PlatformRole, ProjectRole};
 use domain::flow::FlowActor;
 use domain::port::access::{MemberDesk, SignIns, UserDesk};
+use domain::{Precondition, Secret};
 use postgres::{Options, Store};
 
 use super::DEMO_PROJECT;
@@ -53,7 +53,9 @@ pub(super) async fn seed(database_url: &str) -> Result<()> {
         let by = &FlowActor::System;
         store.ensure_owner(&OWNER.parse()?).await?;
         let admin = store.invite(&ADMIN.parse()?, by).await?;
-        store.set_role(admin.id, PlatformRole::Admin, by).await?;
+        store
+            .set_role(admin.id, PlatformRole::Admin, &Precondition::Anything, by)
+            .await?;
         for (email, slug, role) in [
             (LEAD, DEMO_PROJECT, ProjectRole::Admin),
             (WRITER, DEMO_PROJECT, ProjectRole::ReadWrite),
@@ -64,7 +66,9 @@ pub(super) async fn seed(database_url: &str) -> Result<()> {
             let user = store.invite(&email.parse()?, by).await?;
             // With `--empty` there is but the one.
             if let Some(project) = store.project(slug).await? {
-                store.set(project, user.id, role, by).await?;
+                store
+                    .set(project, user.id, role, &Precondition::Anything, by)
+                    .await?;
             }
         }
     }

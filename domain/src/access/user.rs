@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::id::{ProjectId, UserId};
 
 use super::{Email, PlatformRole, ProjectRole};
+use crate::precondition::Version;
 
 /// A person who may sign in, or might once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub struct User {
     pub signed_in_at: Option<DateTime<Utc>>,
 }
 
+impl User {
+    /// Of what admins change about somebody.
+    pub fn version(&self) -> Version {
+        let active = if self.active { "active" } else { "out" };
+        Version::new(format!("{}-{active}", self.role.as_str()))
+    }
+}
+
 /// A person in a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -42,6 +51,13 @@ pub struct Member {
     pub role: ProjectRole,
 }
 
+impl Member {
+    /// Of what they are in the project.
+    pub fn version(&self) -> Version {
+        Version::new(self.role.as_str())
+    }
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<T> {
@@ -51,6 +67,8 @@ pub enum Change<T> {
     NotFound,
     /// There is exactly one owner: nobody else becomes it, and it stays what it is.
     OwnerStays,
+    /// It isn't as it was seen: somebody has changed it meanwhile.
+    Stale,
 }
 
 /// What became of the wish that somebody be the owner.

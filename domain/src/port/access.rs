@@ -12,6 +12,7 @@ use crate::access::{
 };
 use crate::flow::FlowActor;
 use crate::id::{ProjectId, SessionId, TokenId, UserId};
+use crate::precondition::Precondition;
 use crate::secret::Secret;
 
 /// The forge as the one who says who people are.
@@ -85,15 +86,23 @@ pub trait UserDesk: Send + Sync {
     async fn list(&self, after: Option<UserId>, limit: i64) -> Result<Vec<User>, PortError>;
     /// One person.
     async fn get(&self, id: UserId) -> Result<Option<User>, PortError>;
-    /// Makes them this on the platform.
+    /// Makes them this on the platform, as long as they are as they were seen.
     async fn set_role(
         &self,
         id: UserId,
         role: PlatformRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<User>, PortError>;
-    /// Lets them in again, or keeps them out, which ends their sessions and revokes their tokens for good.
-    async fn set_active(&self, id: UserId, active: bool, by: &FlowActor) -> Result<Change<User>, PortError>;
+    /// Lets them in again, or keeps them out, which ends their sessions and revokes their tokens for good; as long as
+    /// they are as they were seen.
+    async fn set_active(
+        &self,
+        id: UserId,
+        active: bool,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Change<User>, PortError>;
     /// Makes them the owner in place of the one who is, who stays a platform admin. `OwnerStays` for somebody who may
     /// not sign in, or never has.
     async fn hand_over(&self, to: UserId, by: &FlowActor) -> Result<Change<User>, PortError>;
@@ -110,17 +119,23 @@ pub trait MemberDesk: Send + Sync {
     async fn person(&self, email: &Email) -> Result<Option<UserId>, PortError>;
     /// Its members, by address.
     async fn list(&self, project: ProjectId) -> Result<Vec<Member>, PortError>;
-    /// Makes this person a member with this role.
+    /// Makes this person a member with this role, as long as they are what they were seen as.
     async fn set(
         &self,
         project: ProjectId,
         user: UserId,
         role: ProjectRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<Member>, PortError>;
-    /// Makes them none.
-    async fn remove(&self, project: ProjectId, user: UserId, by: &FlowActor)
-    -> Result<Change<()>, PortError>;
+    /// Makes them none, as long as they are what they were seen as.
+    async fn remove(
+        &self,
+        project: ProjectId,
+        user: UserId,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Change<()>, PortError>;
 }
 
 /// A person's own sessions and tokens.

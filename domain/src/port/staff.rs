@@ -8,6 +8,7 @@ use crate::audit::{AuditFilter, AuditPage, AuditPlace};
 use crate::flow::FlowActor;
 use crate::id::{ProjectId, RepositoryId};
 use crate::overview::{Overview, Window};
+use crate::precondition::Precondition;
 use crate::project::{
     HookSummary, Kept, NewProject, Preflight, ProjectEdit, ProjectSummary, RepositorySummary,
 };
@@ -56,6 +57,7 @@ pub trait ProjectDesk: Send + Sync {
         &self,
         id: ProjectId,
         edit: &ProjectEdit,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Kept<ProjectSummary>, PortError>;
 }
@@ -84,18 +86,25 @@ pub trait RepositoryDesk: Send + Sync {
         name: &RepositoryName,
         by: &FlowActor,
     ) -> Result<Kept<RepositorySummary>, PortError>;
-    /// Takes one out, with its token: its labels start no more runs. False if there is no such.
-    async fn remove(&self, id: RepositoryId, by: &FlowActor) -> Result<bool, PortError>;
+    /// Takes one out that is still as it was seen, with its token: its labels start no more runs.
+    async fn remove(
+        &self,
+        id: RepositoryId,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Kept<()>, PortError>;
     /// Its own token, opened.
     async fn token(&self, id: RepositoryId) -> Result<Option<Secret<String>>, PortError>;
-    /// Seals a token for it in place of the one before, or takes that away. False if there is no such repository.
+    /// Seals a token for one that is still as it was seen, in place of the one before, or takes that away; `found` is
+    /// what the forge said of it.
     async fn set_token(
         &self,
         id: RepositoryId,
         token: Option<&Secret<String>>,
-        seen: &Preflight,
+        found: &Preflight,
+        seen: &Precondition,
         by: &FlowActor,
-    ) -> Result<bool, PortError>;
+    ) -> Result<Kept<()>, PortError>;
     /// Notes what was found, as of now.
     async fn note_preflight(&self, id: RepositoryId, found: &Preflight) -> Result<(), PortError>;
 }

@@ -16,6 +16,7 @@ use super::page::{self, Page};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, NoParams, Params, Text};
 use view::Project;
@@ -121,7 +122,7 @@ pub(crate) async fn create(
     };
     match app.ports.staff.projects.create(&new, &who.actor()).await? {
         Kept::Done(project) => Ok((StatusCode::CREATED, Json(project.into()))),
-        Kept::Taken | Kept::NotFound | Kept::Stale(_) => {
+        Kept::Taken | Kept::NotFound | Kept::Stale => {
             Err(catalogue::NAME_TAKEN.with(format!("there is a project {} already", new.slug.as_str())))
         }
     }
@@ -150,7 +151,8 @@ pub(super) async fn find(app: &App, who: &Who, slug: &str, right: Right) -> Resu
     extensions(("x-right" = json!("project_read"))),
     params(("slug" = String, Path, description = "The project")),
     responses(
-        (status = 200, description = "The project", body = Project),
+        (status = 200, description = "The project", body = Project,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn show(
@@ -158,9 +160,9 @@ pub(crate) async fn show(
     who: Who,
     Id(slug): Id<String>,
     _: NoParams,
-) -> Result<Json<Project>, ApiError> {
+) -> Result<Tagged<Project>, ApiError> {
     let project = find(&app, &who, &slug, Right::ProjectRead).await?;
-    Ok(Json(project.into()))
+    Ok(Tagged(project.into()))
 }
 
 /// What a project is to be, whole.
@@ -176,8 +178,6 @@ pub(crate) struct ProjectWish {
     /// Whether its labels start no runs. Runs that have begun go on.
     #[serde(default)]
     archived: bool,
-    /// The version that was seen: a change since is not overwritten.
-    version: i32,
 }
 
 /// Changes a project, archives it or brings it back. More slots than before start runs that wait for one.
@@ -188,38 +188,36 @@ pub(crate) struct ProjectWish {
     tag = "projects",
     security(("staff" = [])),
     extensions(("x-right" = json!("project_admin"))),
-    params(("slug" = String, Path, description = "The project")),
+    params(("slug" = String, Path, description = "The project"), Seen),
     request_body = ProjectWish,
     responses(
-        (status = 200, description = "It is so", body = Project),
-        (status = 409, description = "Somebody has changed it meanwhile"),
+        (status = 200, description = "It is so", body = Project,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn set(
     State(app): State<Arc<App>>,
     who: Who,
     Id(slug): Id<String>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<ProjectWish>,
-) -> Result<Json<Project>, ApiError> {
+) -> Result<Tagged<Project>, ApiError> {
     let project = find(&app, &who, &slug, Right::ProjectAdmin).await?;
     let edit = ProjectEdit {
         title: wish.title.map(|title| title.0),
         slots: slots(wish.slots)?,
         archived: wish.archived,
-        version: wish.version,
     };
     match app
         .ports
         .staff
         .projects
-        .edit(project.id, &edit, &who.actor())
+        .edit(project.id, &edit, &seen, &who.actor())
         .await?
     {
-        Kept::Done(project) => Ok(Json(project.into())),
-        Kept::Stale(version) => Err(catalogue::CHANGED_MEANWHILE.with(format!(
-            "the project is at version {version}: look at it again and decide anew"
-        ))),
+        Kept::Done(project) => Ok(Tagged(project.into())),
+        Kept::Stale => Err(stale()),
         Kept::NotFound | Kept::Taken => Err(catalogue::NOT_FOUND.with("the project is gone")),
     }
 }

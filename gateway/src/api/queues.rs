@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use domain::queue::{Pausable, Switched};
+use domain::queue::{LimitsSet, Pausable, Switched};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,7 @@ use super::author::{Reason, author};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Name, NoParams, Text};
 use view::{Limits, LiveWorker, PauseLine, QueueLine, SetLimits, WhatPaused};
@@ -141,6 +142,35 @@ async fn switch(app: &App, who: &Who, wish: PauseWish, paused: bool) -> Result<J
     Ok(Json(WhatPaused::new(what, paused, switched)))
 }
 
+/// A queue's limits over all its workers.
+#[utoipa::path(
+    get,
+    path = "/api/v1/staff/queues/{name}/limits",
+    operation_id = "show_queue_limits",
+    tag = "queues",
+    extensions(("x-right" = json!("platform_read"))),
+    security(("staff" = [])),
+    params(("name" = String, Path, description = "The queue")),
+    responses(
+        (status = 200, description = "What it allows", body = Limits,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
+    )
+)]
+pub(crate) async fn limits(
+    State(app): State<Arc<App>>,
+    Id(Text(name)): Id<Name>,
+    _: NoParams,
+) -> Result<Tagged<Limits>, ApiError> {
+    let limits = app.ports.queues.limits(&name).await?;
+    limits
+        .map(|limits| Tagged(limits.into()))
+        .ok_or_else(|| unknown(&name))
+}
+
+fn unknown(name: &str) -> ApiError {
+    catalogue::NOT_FOUND.with(format!("there is no queue {name}"))
+}
+
 /// Sets a queue's limits over all its workers; those left out are lifted. They hold within a second.
 #[utoipa::path(
     put,
@@ -149,29 +179,30 @@ async fn switch(app: &App, who: &Who, wish: PauseWish, paused: bool) -> Result<J
     tag = "queues",
     extensions(("x-right" = json!("platform_write"))),
     security(("staff" = [])),
-    params(("name" = String, Path, description = "The queue")),
+    params(("name" = String, Path, description = "The queue"), Seen),
     request_body = SetLimits,
     responses(
-        (status = 200, description = "They are set", body = Limits),
+        (status = 200, description = "They are set", body = Limits,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn set_limits(
     State(app): State<Arc<App>>,
     who: Who,
     Id(Text(name)): Id<Name>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<SetLimits>,
-) -> Result<Json<Limits>, ApiError> {
+) -> Result<Tagged<Limits>, ApiError> {
     let (limits, reason) = wish.read()?;
-    let set = app
-        .ports
-        .queues
-        .set_limits(&name, limits, &author(&who, reason))
-        .await?;
-    if set {
-        Ok(Json(limits.into()))
-    } else {
-        Err(catalogue::NOT_FOUND.with(format!("there is no queue {name}")))
+    let queues = &app.ports.queues;
+    match queues
+        .set_limits(&name, limits, &seen, &author(&who, reason))
+        .await?
+    {
+        LimitsSet::Done => Ok(Tagged(limits.into())),
+        LimitsSet::NotFound => Err(unknown(&name)),
+        LimitsSet::Stale => Err(stale()),
     }
 }
 

@@ -19,6 +19,7 @@ use super::projects;
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, Name, NoParams, Params};
 use view::Repository;
@@ -92,7 +93,8 @@ async fn find(app: &App, who: &Who, id: RepositoryId, right: Right) -> Result<Re
     extensions(("x-right" = json!("project_read"))),
     params(("id" = i64, Path, description = "The repository")),
     responses(
-        (status = 200, description = "The repository", body = Repository),
+        (status = 200, description = "The repository", body = Repository,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn show(
@@ -100,9 +102,9 @@ pub(crate) async fn show(
     who: Who,
     Id(id): Id<RepositoryId>,
     _: NoParams,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     let found = find(&app, &who, id, Right::ProjectRead).await?;
-    Ok(Json(found.into()))
+    Ok(Tagged(found.into()))
 }
 
 /// A repository to put into a project.
@@ -148,7 +150,7 @@ pub(crate) async fn add(
         .await?
     {
         Kept::Done(repository) => Ok(Json(repository.into())),
-        Kept::Taken | Kept::Stale(_) => {
+        Kept::Taken | Kept::Stale => {
             Err(catalogue::NAME_TAKEN.with(format!("{name} belongs to another project already")))
         }
         Kept::NotFound => Err(catalogue::NOT_FOUND.with("the project is gone")),
@@ -163,7 +165,7 @@ pub(crate) async fn add(
     tag = "repositories",
     security(("staff" = [])),
     extensions(("x-right" = json!("project_admin"))),
-    params(("id" = i64, Path, description = "The repository")),
+    params(("id" = i64, Path, description = "The repository"), Seen),
     responses(
         (status = 204, description = "It belongs to no project"),
     )
@@ -172,9 +174,13 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     who: Who,
     Id(id): Id<RepositoryId>,
+    Seen(seen): Seen,
     _: NoParams,
 ) -> Result<StatusCode, ApiError> {
     find(&app, &who, id, Right::ProjectAdmin).await?;
-    app.ports.staff.repositories.remove(id, &who.actor()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let desk = &app.ports.staff.repositories;
+    match desk.remove(id, &seen, &who.actor()).await? {
+        Kept::Stale => Err(stale()),
+        Kept::Done(()) | Kept::NotFound | Kept::Taken => Ok(StatusCode::NO_CONTENT),
+    }
 }

@@ -67,10 +67,11 @@ catalogue! {
     DELIVERY_BODY_MISMATCH = CONFLICT, "delivery_body_mismatch", "The delivery is known with another body";
     DELIVERY_STILL_OPEN = CONFLICT, "delivery_still_open", "The delivery's job has not finished";
     NAME_TAKEN = CONFLICT, "name_taken", "The name is taken";
-    CHANGED_MEANWHILE = CONFLICT, "changed_meanwhile", "Somebody has changed it meanwhile";
     OWNER_STAYS = CONFLICT, "owner_stays", "The owner stays what it is";
     JOB_STATE = CONFLICT, "job_state", "The job's state does not allow it";
     RUN_STATE = CONFLICT, "run_state", "The run's state does not allow it";
+    CHANGED_MEANWHILE = PRECONDITION_FAILED, "changed_meanwhile", "Somebody has changed it meanwhile";
+    PRECONDITION_INVALID = BAD_REQUEST, "precondition_invalid", "If-Match or If-None-Match can't be read";
     IDEMPOTENCY_IN_PROGRESS = CONFLICT, "idempotency_in_progress", "The same request is being carried out";
     IDEMPOTENCY_SECRET = CONFLICT, "idempotency_secret", "The answer was not kept";
     IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key belongs to another request";

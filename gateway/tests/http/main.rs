@@ -14,6 +14,7 @@ mod idempotency;
 mod log;
 mod overview;
 mod people;
+mod preconditions;
 mod projects;
 mod rights;
 mod sign_in;

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use chrono::TimeDelta;
+use domain::Precondition;
 use domain::access::{Identity, OwnerWish, PlatformRole};
 use domain::flow::FlowActor;
 use domain::id::UserId;
@@ -32,7 +33,11 @@ pub(crate) async fn invite(world: &World, email: &str, role: PlatformRole) -> Us
         assert_eq!(world.access.ensure_owner(&email).await.unwrap(), OwnerWish::Made);
     }
     let user = world.access.invite(&email, &by()).await.unwrap();
-    world.access.set_role(user.id, role, &by()).await.unwrap();
+    world
+        .access
+        .set_role(user.id, role, &Precondition::Anything, &by())
+        .await
+        .unwrap();
     user.id
 }
 
@@ -171,7 +176,11 @@ async fn whoever_is_invited_signs_in_and_is_known() {
 async fn strangers_and_those_kept_out_get_the_same_answer() {
     let world = world();
     let id = invite(&world, "out@example.com", PlatformRole::None).await;
-    world.access.set_active(id, false, &by()).await.unwrap();
+    world
+        .access
+        .set_active(id, false, &Precondition::Anything, &by())
+        .await
+        .unwrap();
     let (_, stranger) = through_the_forge(&world, "eve@example.com").await.problem(403);
     let refused = through_the_forge(&world, "out@example.com").await;
     assert_eq!(refused.problem(403), ("sign_in_refused".to_owned(), stranger));
@@ -274,7 +283,11 @@ async fn an_access_token_ends_with_its_time_its_session_and_its_person() {
     }
 
     let browser = sign_in(&world, "ann@example.com").await;
-    world.access.set_active(id, false, &by()).await.unwrap();
+    world
+        .access
+        .set_active(id, false, &Precondition::Anything, &by())
+        .await
+        .unwrap();
     assert_eq!(me(&world, &browser.token).await.code(401), "token_refused");
 }
 
@@ -287,7 +300,7 @@ async fn a_revoked_right_is_gone_with_the_next_request() {
     assert_eq!(users().await.status, 200);
     world
         .access
-        .set_role(id, PlatformRole::None, &by())
+        .set_role(id, PlatformRole::None, &Precondition::Anything, &by())
         .await
         .unwrap();
     assert_eq!(users().await.code(403), "forbidden");

@@ -261,6 +261,7 @@ async fn limits_are_set_and_those_left_out_lifted() {
     let answer = world.staff_json(Method::PUT, "queues/runs/limits", wish).await;
     let limits = json!({
         "max_running": null, "max_running_per_key": 1, "rate": {"jobs": 2, "period_ms": 500}, "rate_per_key": null,
+        "version": "-;1;2/500;-",
     });
     assert_eq!((answer.status.as_u16(), answer.json()), (200, limits.clone()));
     assert_eq!(get(&world, "queues").await[0]["limits"], limits);

@@ -257,7 +257,7 @@ async fn members_hear_of_their_projects_until_they_are_none() {
         "neither the other project's job nor its run"
     );
     // Taken away and changed at once: the change isn't told any more.
-    MemberDesk::remove(&*world.access, own, user, &by())
+    MemberDesk::remove(&*world.access, own, user, &domain::Precondition::Anything, &by())
         .await
         .unwrap();
     world.changes.push(some(3, own));

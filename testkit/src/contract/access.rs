@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
-use domain::Secret;
 use domain::access::{
     Change, Digest, Email, Identity, NewApiToken, NewSignIn, NewSigningKey, OwnerWish, PlatformRole,
     Principal, ProjectRole, Refreshed, Right, Scope, SessionTimes, SignedIn, Via,
@@ -10,6 +9,10 @@ use domain::access::{
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, SessionId, TokenId, UserId};
 use domain::port::access::{MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk};
+use domain::{Precondition, Secret, Version};
+
+/// Whatever it is.
+const ANY: Precondition = Precondition::Anything;
 
 const TIMES: SessionTimes = SessionTimes {
     idle_s: 3_600,
@@ -201,7 +204,7 @@ pub async fn sign_ins(
     // Who is kept out is out at once, and can't come back in.
     let token = digest();
     let last = port.sign_in(wish(&account, token)).await?.context("refused")?;
-    users.set_active(user.id, false, &by()).await?;
+    users.set_active(user.id, false, &ANY, &by()).await?;
     ensure!(
         who.by_session(last.session, later).await?.is_none(),
         "a deactivated person is known"
@@ -214,7 +217,7 @@ pub async fn sign_ins(
         port.sign_in(wish(&account, digest())).await?.is_none(),
         "and signs in"
     );
-    users.set_active(user.id, true, &by()).await?;
+    users.set_active(user.id, true, &ANY, &by()).await?;
     ensure!(
         who.by_session(last.session, later).await?.is_none(),
         "an ended session came back"
@@ -294,7 +297,7 @@ pub async fn principals(
         "an unknown project was found"
     );
     for role in [ProjectRole::ReadWrite, ProjectRole::Admin, ProjectRole::Read] {
-        let set = members.set(project, user, role, &by()).await?;
+        let set = members.set(project, user, role, &ANY, &by()).await?;
         ensure!(
             matches!(&set, Change::Done(member) if member.role == role && member.email == ann),
             "set to {set:?}"
@@ -308,26 +311,68 @@ pub async fn principals(
         ensure!(listed == [role], "listed as {listed:?}");
     }
     ensure!(
-        members.remove(project, user, &by()).await? == Change::Done(()),
+        members.remove(project, user, &ANY, &by()).await? == Change::Done(()),
         "a member stays"
     );
     ensure!(
-        members.remove(project, user, &by()).await? == Change::Done(()),
+        members.remove(project, user, &ANY, &by()).await? == Change::Done(()),
         "removing isn't idempotent"
     );
     ensure!(known().await?.memberships.is_empty(), "a removed member is one");
+
+    // Of two who saw the same, the second is told.
+    let (write, admin) = (ProjectRole::ReadWrite, ProjectRole::Admin);
+    let unseen = &Precondition::Absent;
+    ensure!(
+        matches!(
+            members.set(project, user, write, unseen, &by()).await?,
+            Change::Done(_)
+        ),
+        "nobody could be made a member"
+    );
+    ensure!(
+        members.set(project, user, admin, unseen, &by()).await? == Change::Stale,
+        "a member was overwritten by one who saw none"
+    );
+    let seen = Precondition::is(Version::new(write.as_str()));
+    ensure!(
+        matches!(
+            members.set(project, user, admin, &seen, &by()).await?,
+            Change::Done(_)
+        ),
+        "what was seen is so, and was refused"
+    );
+    ensure!(
+        members.set(project, user, write, &seen, &by()).await? == Change::Stale
+            && members.remove(project, user, &seen, &by()).await? == Change::Stale,
+        "a role was overwritten by one who saw another"
+    );
+    ensure!(
+        known().await?.memberships == [(project, admin)],
+        "the second one won"
+    );
+    members
+        .remove(project, user, &Precondition::Present, &by())
+        .await?;
+    ensure!(
+        members
+            .remove(project, user, &Precondition::Present, &by())
+            .await?
+            == Change::Stale,
+        "nobody was there, and was removed"
+    );
     let (no_project, nobody) = (ProjectId(i64::MAX), UserId(i64::MAX));
     let read = ProjectRole::Read;
     ensure!(
-        members.set(no_project, user, read, &by()).await? == Change::NotFound,
+        members.set(no_project, user, read, &ANY, &by()).await? == Change::NotFound,
         "no such project"
     );
     ensure!(
-        members.set(project, nobody, read, &by()).await? == Change::NotFound,
+        members.set(project, nobody, read, &ANY, &by()).await? == Change::NotFound,
         "no such person"
     );
     ensure!(
-        members.remove(project, nobody, &by()).await? == Change::NotFound,
+        members.remove(project, nobody, &ANY, &by()).await? == Change::NotFound,
         "no such person"
     );
 
@@ -393,12 +438,12 @@ pub async fn principals(
     };
     own.create_token(user, second, &by()).await?;
     ensure!(port.by_token(other).await?.is_some(), "a fresh token isn't good");
-    users.set_active(user, false, &by()).await?;
+    users.set_active(user, false, &ANY, &by()).await?;
     ensure!(
         port.by_token(other).await?.is_none(),
         "a deactivated person's token is good"
     );
-    users.set_active(user, true, &by()).await?;
+    users.set_active(user, true, &ANY, &by()).await?;
     ensure!(
         port.by_token(other).await?.is_none() && own.tokens(user).await?.is_empty(),
         "what was taken away came back with the person"
@@ -432,7 +477,7 @@ pub async fn user_desk(port: &dyn UserDesk, sign_ins: &dyn SignIns) -> Result<()
     let owner = owner.context("there is no owner")?.id;
 
     let id = invited[0].id;
-    let admin = port.set_role(id, PlatformRole::Admin, &by()).await?;
+    let admin = port.set_role(id, PlatformRole::Admin, &ANY, &by()).await?;
     ensure!(
         matches!(&admin, Change::Done(user) if user.role == PlatformRole::Admin),
         "it is {admin:?}"
@@ -443,26 +488,36 @@ pub async fn user_desk(port: &dyn UserDesk, sign_ins: &dyn SignIns) -> Result<()
             .is_some_and(|user| user.role == PlatformRole::Admin),
         "not kept"
     );
-    let out = port.set_active(id, false, &by()).await?;
+    let before = Precondition::is(invited[0].version());
+    ensure!(
+        port.set_role(id, PlatformRole::None, &before, &by()).await? == Change::Stale
+            && port.set_active(id, false, &before, &by()).await? == Change::Stale,
+        "somebody was changed by one who saw them before that"
+    );
+    let seen = match admin {
+        Change::Done(admin) => Precondition::is(admin.version()),
+        other => anyhow::bail!("{other:?}"),
+    };
+    let out = port.set_active(id, false, &seen, &by()).await?;
     ensure!(
         matches!(&out, Change::Done(user) if !user.active),
         "it is {out:?}"
     );
     for refused in [
-        port.set_role(owner, PlatformRole::Admin, &by()).await?,
-        port.set_role(id, PlatformRole::Owner, &by()).await?,
-        port.set_active(owner, false, &by()).await?,
+        port.set_role(owner, PlatformRole::Admin, &ANY, &by()).await?,
+        port.set_role(id, PlatformRole::Owner, &ANY, &by()).await?,
+        port.set_active(owner, false, &ANY, &by()).await?,
     ] {
         ensure!(refused == Change::OwnerStays, "the owner changed: {refused:?}");
     }
     let nobody = UserId(i64::MAX);
     ensure!(port.get(nobody).await?.is_none(), "nobody was found");
     ensure!(
-        port.set_role(nobody, PlatformRole::None, &by()).await? == Change::NotFound,
+        port.set_role(nobody, PlatformRole::None, &ANY, &by()).await? == Change::NotFound,
         "nobody has a role"
     );
     ensure!(
-        port.set_active(nobody, true, &by()).await? == Change::NotFound,
+        port.set_active(nobody, true, &ANY, &by()).await? == Change::NotFound,
         "nobody is active"
     );
     let heir = &invited[1];

@@ -82,7 +82,9 @@ pub async fn device_sign_ins(
     let left = fresh()?;
     port.begin(left.clone(), 600).await?;
     port.decide(user, &left.code, true, by).await?;
-    users.set_active(user, false, by).await?;
+    users
+        .set_active(user, false, &domain::Precondition::Anything, by)
+        .await?;
     ensure!(
         port.collect(left.device, token()).await? == Collected::Denied,
         "who may not sign in gets none"

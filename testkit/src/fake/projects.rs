@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use chrono::DateTime;
-use domain::Secret;
+use chrono::{DateTime, TimeDelta};
 use domain::access::Projects as Seen;
 use domain::flow::FlowActor;
 use domain::id::{ProjectId, RepositoryId};
@@ -16,6 +15,7 @@ use domain::project::{
     RepositorySummary, TokenSummary,
 };
 use domain::repository::RepositoryName;
+use domain::{Precondition, Secret};
 
 use super::desks::{at_most, lock};
 use super::staff::FakeStaff;
@@ -105,14 +105,15 @@ impl ProjectDesk for FakeStaff {
         &self,
         id: ProjectId,
         edit: &ProjectEdit,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Kept<ProjectSummary>, PortError> {
         let mut kept = lock(&self.kept);
         let Some(project) = kept.by_slug.values_mut().find(|one| one.id == id) else {
             return Ok(Kept::NotFound);
         };
-        if project.version != edit.version {
-            return Ok(Kept::Stale(project.version));
+        if !seen.holds(Some(&project.version())) {
+            return Ok(Kept::Stale);
         }
         project.title.clone_from(&edit.title);
         project.slots = edit.slots;
@@ -192,9 +193,22 @@ impl RepositoryDesk for FakeStaff {
         Ok(Kept::Done(repository))
     }
 
-    async fn remove(&self, id: RepositoryId, by: &FlowActor) -> Result<bool, PortError> {
-        self.note("removed", by);
-        Ok(lock(&self.kept).repositories.remove(&id.0).is_some())
+    async fn remove(
+        &self,
+        id: RepositoryId,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Kept<()>, PortError> {
+        let mut kept = lock(&self.kept);
+        let Some(repository) = kept.repositories.get(&id.0) else {
+            return Ok(Kept::NotFound);
+        };
+        if !seen.holds(Some(&repository.version())) {
+            return Ok(Kept::Stale);
+        }
+        kept.repositories.remove(&id.0);
+        kept.audit.push(("removed", by.clone()));
+        Ok(Kept::Done(()))
     }
 
     async fn token(&self, id: RepositoryId) -> Result<Option<Secret<String>>, PortError> {
@@ -205,32 +219,36 @@ impl RepositoryDesk for FakeStaff {
         &self,
         id: RepositoryId,
         token: Option<&Secret<String>>,
-        seen: &Preflight,
+        found: &Preflight,
+        seen: &Precondition,
         by: &FlowActor,
-    ) -> Result<bool, PortError> {
-        self.note(
-            if token.is_some() {
-                "token set"
-            } else {
-                "token removed"
-            },
-            by,
-        );
+    ) -> Result<Kept<()>, PortError> {
         let mut kept = lock(&self.kept);
+        // No two are set at the same time.
+        let set_at = DateTime::UNIX_EPOCH + TimeDelta::seconds(kept.audit.len() as i64 + 1);
         let Some(repository) = kept.repositories.get_mut(&id.0) else {
-            return Ok(false);
+            return Ok(Kept::NotFound);
         };
+        if !seen.holds(Some(&repository.version())) {
+            return Ok(Kept::Stale);
+        }
         repository.token = token.map(|_| TokenSummary {
-            login: seen.login.clone(),
-            set_at: DateTime::UNIX_EPOCH,
-            expires_at: seen.token_expires_at,
+            login: found.login.clone(),
+            set_at,
+            expires_at: found.token_expires_at,
             sealed_with: "fake".to_owned(),
         });
         kept.tokens.remove(&id.0);
         if let Some(token) = token {
             kept.tokens.insert(id.0, token.clone());
         }
-        Ok(true)
+        let what = if token.is_some() {
+            "token set"
+        } else {
+            "token removed"
+        };
+        kept.audit.push((what, by.clone()));
+        Ok(Kept::Done(()))
     }
 
     async fn note_preflight(&self, id: RepositoryId, found: &Preflight) -> Result<(), PortError> {

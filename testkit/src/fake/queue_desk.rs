@@ -5,10 +5,12 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::JobId;
 use domain::flow::Author;
 use domain::port::{PortError, QueueDesk, ScheduleDesk};
-use domain::queue::{Limits, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
+use domain::queue::{
+    Limits, LimitsSet, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick,
+};
+use domain::{JobId, Precondition};
 
 use super::desks::{at_most, lock};
 
@@ -79,14 +81,27 @@ impl QueueDesk for FakeQueueDesk {
         Ok(Switched::Done)
     }
 
-    async fn set_limits(&self, queue: &str, limits: Limits, by: &Author) -> Result<bool, PortError> {
+    async fn limits(&self, queue: &str) -> Result<Option<Limits>, PortError> {
+        Ok(lock(&self.queues).get(queue).map(|row| row.limits))
+    }
+
+    async fn set_limits(
+        &self,
+        queue: &str,
+        limits: Limits,
+        seen: &Precondition,
+        by: &Author,
+    ) -> Result<LimitsSet, PortError> {
         let mut queues = lock(&self.queues);
         let Some(row) = queues.get_mut(queue) else {
-            return Ok(false);
+            return Ok(LimitsSet::NotFound);
         };
+        if !seen.holds(Some(&row.limits.version())) {
+            return Ok(LimitsSet::Stale);
+        }
         row.limits = limits;
         lock(&self.audit).push((format!("limits {queue}"), by.clone()));
-        Ok(true)
+        Ok(LimitsSet::Done)
     }
 
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError> {

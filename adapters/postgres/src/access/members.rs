@@ -6,6 +6,7 @@ use domain::flow::FlowActor;
 use domain::id::{ProjectId, UserId};
 use domain::port::PortError;
 use domain::port::access::MemberDesk;
+use domain::{Precondition, Version};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -21,11 +22,18 @@ async fn hold(
     project: ProjectId,
     user: UserId,
 ) -> Result<Option<(Member, Option<String>)>, Error> {
+    // First held, then read: one statement for both would see the role from before it waited.
+    sqlx::query!(
+        "select id from platform.user_account where id = $1 for update",
+        user.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     let row = sqlx::query!(
         r#"select u.email, u.login, m.role as "role?"
          from platform.user_account u join platform.project p on p.id = $1
          left join platform.project_member m on m.user_id = u.id and m.project_id = p.id
-         where u.id = $2 for update of u"#,
+         where u.id = $2"#,
         project.0,
         user.0,
     )
@@ -96,12 +104,16 @@ impl MemberDesk for Store {
         project: ProjectId,
         user: UserId,
         role: ProjectRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<Member>, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
         let Some((member, before)) = hold(&mut tx, project, user).await.map_err(db)? else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(before.as_deref().map(Version::new).as_ref()) {
+            return Ok(Change::Stale);
+        }
         if before.as_deref() != Some(role.as_str()) {
             sqlx::query!(
                 "insert into platform.project_member (user_id, project_id, role) values ($1, $2, $3)
@@ -129,12 +141,16 @@ impl MemberDesk for Store {
         &self,
         project: ProjectId,
         user: UserId,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<()>, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
         let Some((_, before)) = hold(&mut tx, project, user).await.map_err(db)? else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(before.as_deref().map(Version::new).as_ref()) {
+            return Ok(Change::Stale);
+        }
         if before.is_some() {
             sqlx::query!(
                 "delete from platform.project_member where user_id = $1 and project_id = $2",

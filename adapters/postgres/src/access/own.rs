@@ -120,8 +120,8 @@ pub(super) async fn make_token(
         .collect();
     let name = clean(&token.name);
     let row = sqlx::query!(
-        "insert into platform.api_token (user_id, name, digest, scopes, expires_at)
-             values ($1, $2, $3, $4, clock_timestamp() + make_interval(days => $5))
+        "insert into platform.api_token (user_id, name, digest, scopes, created_at, expires_at)
+             select $1, $2, $3, $4, at, at + make_interval(days => $5) from (select clock_timestamp() as at) as made
              returning id, name, created_at, expires_at",
         user.0,
         name.as_ref(),

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use domain::Precondition;
 use domain::access::{Change, Email, PlatformRole, User};
 use domain::flow::FlowActor;
 use domain::id::UserId;
@@ -120,12 +121,16 @@ impl UserDesk for Store {
         &self,
         id: UserId,
         role: PlatformRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<User>, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
         let Some(before) = hold(&mut tx, id).await.map_err(db)? else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(Some(&before.version())) {
+            return Ok(Change::Stale);
+        }
         if before.role == role {
             return Ok(Change::Done(before));
         }
@@ -151,11 +156,20 @@ impl UserDesk for Store {
         Ok(Change::Done(User { role, ..before }))
     }
 
-    async fn set_active(&self, id: UserId, active: bool, by: &FlowActor) -> Result<Change<User>, PortError> {
+    async fn set_active(
+        &self,
+        id: UserId,
+        active: bool,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Change<User>, PortError> {
         let mut tx = self.pool.begin().await.map_err(db)?;
         let Some(before) = hold(&mut tx, id).await.map_err(db)? else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(Some(&before.version())) {
+            return Ok(Change::Stale);
+        }
         if before.active == active {
             return Ok(Change::Done(before));
         }

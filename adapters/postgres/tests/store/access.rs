@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::Secret;
 use domain::access::{
     Digest, Identity, NewSignIn, NewSigningKey, OwnerWish, PlatformRole, Refreshed, SessionTimes,
 };
 use domain::flow::FlowActor;
 use domain::port::PortError;
 use domain::port::access::{SignIns, SigningKeys, UserDesk};
+use domain::{Precondition, Secret};
 use postgres::{Options, Store};
 
 use crate::world::{KEYS, World, options};
@@ -154,15 +154,19 @@ async fn every_change_is_in_the_audit_with_before_and_after() {
         .unwrap();
     world
         .store
-        .set_role(user.id, PlatformRole::Admin, &by)
+        .set_role(user.id, PlatformRole::Admin, &Precondition::Anything, &by)
         .await
         .unwrap();
     world
         .store
-        .set_role(user.id, PlatformRole::Admin, &by)
+        .set_role(user.id, PlatformRole::Admin, &Precondition::Anything, &by)
         .await
         .unwrap();
-    world.store.set_active(user.id, false, &by).await.unwrap();
+    world
+        .store
+        .set_active(user.id, false, &Precondition::Anything, &by)
+        .await
+        .unwrap();
     let events: Vec<(String, String, serde_json::Value)> = sqlx::query_as(
         "select kind, actor, data from audit.flow_event where correlation_id = $1 order by id",
     )

@@ -5,6 +5,7 @@ mod access;
 mod contract;
 mod deliveries;
 mod operation;
+mod preconditions;
 mod queues;
 mod runs;
 mod staff;

@@ -1,11 +1,11 @@
 //! Staff's desks of jobs, queues and schedules, on the real database: what they show is what the queue holds.
 
-use domain::JobId;
 use domain::access::Projects;
 use domain::flow::{Author, FlowActor};
 use domain::job::{JobAction, JobChange, JobFilter, JobSelection, JobState, RunTime};
 use domain::port::{JobDesk, QueueDesk, ScheduleDesk};
-use domain::queue::{Limits, Pausable, Rate, Switched};
+use domain::queue::{Limits, LimitsSet, Pausable, Rate, Switched};
+use domain::{JobId, Precondition};
 use queue::{AuditFilter, NewJob, OnConflict, Schedule};
 use serde_json::json;
 
@@ -244,8 +244,12 @@ async fn queues_are_paused_limited_and_shown() {
         }),
         ..Limits::default()
     };
-    assert!(store.set_limits("mail", limits, &ann()).await.unwrap());
-    assert!(!store.set_limits("mial", limits, &ann()).await.unwrap());
+    let any = &Precondition::Anything;
+    for (queue, set) in [("mail", LimitsSet::Done), ("mial", LimitsSet::NotFound)] {
+        assert_eq!(store.set_limits(queue, limits, any, &ann()).await.unwrap(), set);
+    }
+    assert_eq!(QueueDesk::limits(store, "mail").await.unwrap(), Some(limits));
+    assert_eq!(QueueDesk::limits(store, "mial").await.unwrap(), None);
     let queues = store.queues().await.unwrap();
     assert!(!queues.iter().any(|queue| queue.name == "mial"));
     let queue = queues.iter().find(|queue| queue.name == "mail").unwrap();

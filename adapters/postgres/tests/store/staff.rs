@@ -1,6 +1,5 @@
 //! What staff see of the whole, on the real database.
 
-use domain::ProjectId;
 use domain::access::{PlatformRole, ProjectRole, Projects};
 use domain::audit::{AuditFilter, AuditPlace};
 use domain::delivery::{Accepted, NewDelivery};
@@ -14,11 +13,15 @@ use domain::port::staff::{
 use domain::port::{Inbox, JobDesk, Ledger, QueueDesk};
 use domain::project::{Kept, NewProject, Preflight, ProjectEdit};
 use domain::queue::Pausable;
+use domain::{Precondition, ProjectId};
 use queue::NewJob;
 use serde_json::json;
 use testkit::contract::{delivery, fresh_delivery_id};
 
 use crate::world::World;
+
+/// Whatever it is.
+const ANY: Precondition = Precondition::Anything;
 
 fn ann() -> Author {
     Author {
@@ -111,12 +114,16 @@ async fn the_audit_is_one_list_of_both_records() {
         .invite(&"bob@example.com".parse().unwrap(), &by.actor)
         .await
         .unwrap();
+    let made = store.set_role(bob.id, PlatformRole::Admin, &ANY, &by.actor).await;
+    made.unwrap();
     store
-        .set_role(bob.id, PlatformRole::Admin, &by.actor)
-        .await
-        .unwrap();
-    store
-        .set(world.repository.project.id, bob.id, ProjectRole::Read, &by.actor)
+        .set(
+            world.repository.project.id,
+            bob.id,
+            ProjectRole::Read,
+            &ANY,
+            &by.actor,
+        )
         .await
         .unwrap();
     let mut conn = store.queue().pool().acquire().await.unwrap();
@@ -228,13 +235,13 @@ async fn projects_are_kept_and_nobody_overwrites_what_they_did_not_see() {
         title: None,
         slots: 3,
         archived: true,
-        version: 1,
     };
-    let Kept::Done(edited) = store.edit(made.id, &edit, &by).await.unwrap() else {
+    let seen = Precondition::is(made.version());
+    let Kept::Done(edited) = store.edit(made.id, &edit, &seen, &by).await.unwrap() else {
         panic!("not changed")
     };
     assert!(edited.archived_at.is_some() && edited.slots == 3 && edited.version == 2);
-    assert_eq!(store.edit(made.id, &edit, &by).await.unwrap(), Kept::Stale(2));
+    assert_eq!(store.edit(made.id, &edit, &seen, &by).await.unwrap(), Kept::Stale);
     let listed = async |archived, projects| {
         let listed = store.projects(&projects, archived, None, 10).await.unwrap();
         listed.into_iter().map(|one| one.slug).collect::<Vec<_>>()
@@ -257,8 +264,7 @@ async fn projects_are_kept_and_nobody_overwrites_what_they_did_not_see() {
             .unwrap()
             .is_some()
     );
-    let edit = ProjectEdit { version: 1, ..edit };
-    store.edit(id, &edit, &by).await.unwrap();
+    store.edit(id, &edit, &ANY, &by).await.unwrap();
     assert!(
         Ledger::repository(store, &world.repository.name)
             .await
@@ -287,7 +293,17 @@ async fn a_repositorys_token_is_sealed_to_its_row_and_goes_with_it() {
         login: Some("octo".to_owned()),
         ..Preflight::default()
     };
-    assert!(store.set_token(id, Some(&token), &seen, &by).await.unwrap());
+    let unset = Precondition::is(
+        RepositoryDesk::repository(store, id, &Projects::All)
+            .await
+            .unwrap()
+            .unwrap()
+            .version(),
+    );
+    let set = store.set_token(id, Some(&token), &seen, &unset, &by);
+    assert_eq!(set.await.unwrap(), Kept::Done(()));
+    let late = store.set_token(id, None, &seen, &unset, &by);
+    assert_eq!(late.await.unwrap(), Kept::Stale);
     store.note_preflight(id, &seen).await.unwrap();
     let shown = RepositoryDesk::repository(store, id, &Projects::All)
         .await
@@ -326,8 +342,13 @@ async fn a_repositorys_token_is_sealed_to_its_row_and_goes_with_it() {
         panic!("not made")
     };
     assert_eq!(store.add(shop.id, name, &by).await.unwrap(), Kept::Taken);
-    assert!(RepositoryDesk::remove(store, id, &by).await.unwrap());
-    assert!(!RepositoryDesk::remove(store, id, &by).await.unwrap());
+    for (seen, left) in [
+        (&unset, Kept::Stale),
+        (&ANY, Kept::Done(())),
+        (&ANY, Kept::NotFound),
+    ] {
+        assert_eq!(RepositoryDesk::remove(store, id, seen, &by).await.unwrap(), left);
+    }
     assert!(store.token_of(name).await.unwrap().is_none());
     assert!(Ledger::repository(store, name).await.unwrap().is_none());
     // It comes back as the one it was, in another project, without its token.

@@ -15,6 +15,7 @@ use super::view::{Member, ProjectRole};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Ids, NoParams};
 
@@ -72,7 +73,7 @@ pub(crate) struct MemberWish {
     role: ProjectRole,
 }
 
-/// Makes somebody a member, or gives a member another role. Idempotent.
+/// Makes somebody a member, or gives a member another role. Idempotent. `If-None-Match: *` makes members only.
 #[utoipa::path(
     put,
     path = "/api/v1/staff/projects/{slug}/members/{id}",
@@ -83,24 +84,32 @@ pub(crate) struct MemberWish {
     params(
         ("slug" = String, Path, description = "The project"),
         ("id" = String, Path, description = "The person: the number, or the e-mail address by which they were invited"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if they are no member yet"),
+        Seen,
     ),
     request_body = MemberWish,
     responses(
-        (status = 200, description = "It is so", body = Member),
+        (status = 200, description = "It is so", body = Member,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn set(
     State(app): State<Arc<App>>,
     who: Who,
     Ids(slug, person): Ids<String, Person>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<MemberWish>,
-) -> Result<Json<Member>, ApiError> {
+) -> Result<Tagged<Member>, ApiError> {
     let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
     let user = person.find(&app).await?;
     let members = &app.ports.access.members;
-    match members.set(project, user, wish.role.into(), &who.actor()).await? {
-        Change::Done(member) => Ok(Json(member.into())),
+    match members
+        .set(project, user, wish.role.into(), &seen, &who.actor())
+        .await?
+    {
+        Change::Done(member) => Ok(Tagged(member.into())),
+        Change::Stale => Err(stale()),
         Change::NotFound | Change::OwnerStays => Err(unknown(user)),
     }
 }
@@ -116,6 +125,7 @@ pub(crate) async fn set(
     params(
         ("slug" = String, Path, description = "The project"),
         ("id" = String, Path, description = "The person: the number, or the e-mail address by which they were invited"),
+        Seen,
     ),
     responses(
         (status = 204, description = "They are no member"),
@@ -125,6 +135,7 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     who: Who,
     Ids(slug, person): Ids<String, Person>,
+    Seen(seen): Seen,
     _: NoParams,
 ) -> Result<StatusCode, ApiError> {
     let project = project(&app, &who, &slug, Right::ProjectAdmin).await?;
@@ -133,10 +144,11 @@ pub(crate) async fn remove(
         .ports
         .access
         .members
-        .remove(project, user, &who.actor())
+        .remove(project, user, &seen, &who.actor())
         .await?
     {
         Change::Done(()) => Ok(StatusCode::NO_CONTENT),
+        Change::Stale => Err(stale()),
         Change::NotFound | Change::OwnerStays => Err(unknown(user)),
     }
 }

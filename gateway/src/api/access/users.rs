@@ -14,6 +14,7 @@ use crate::api::page::{self, Page};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, Limit, NoParams, Params};
 
@@ -99,16 +100,17 @@ pub(crate) async fn invite(
     extensions(("x-right" = json!("platform_admin"))),
     params(("id" = i64, Path, description = "The person")),
     responses(
-        (status = 200, description = "The person", body = User),
+        (status = 200, description = "The person", body = User,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
     )
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Id(id): Id<UserId>,
     _: NoParams,
-) -> Result<Json<User>, ApiError> {
+) -> Result<Tagged<User>, ApiError> {
     let user = app.ports.access.users.get(id).await?;
-    user.map(|user| Json(user.into())).ok_or_else(|| unknown(id))
+    user.map(|user| Tagged(user.into())).ok_or_else(|| unknown(id))
 }
 
 /// What somebody is to be on the platform.
@@ -127,10 +129,11 @@ pub(crate) struct RoleWish {
     tag = "access",
     security(("staff" = [])),
     extensions(("x-right" = json!("platform_admin"))),
-    params(("id" = i64, Path, description = "The person")),
+    params(("id" = i64, Path, description = "The person"), Seen),
     request_body = RoleWish,
     responses(
-        (status = 200, description = "It is so", body = User),
+        (status = 200, description = "It is so", body = User,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
         (status = 409, description = "There is exactly one owner, and it stays"),
     )
 )]
@@ -138,11 +141,15 @@ pub(crate) async fn set_role(
     State(app): State<Arc<App>>,
     who: Who,
     Id(id): Id<UserId>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<RoleWish>,
-) -> Result<Json<User>, ApiError> {
+) -> Result<Tagged<User>, ApiError> {
     let users = &app.ports.access.users;
-    changed(id, users.set_role(id, wish.role.into(), &who.actor()).await?)
+    changed(
+        id,
+        users.set_role(id, wish.role.into(), &seen, &who.actor()).await?,
+    )
 }
 
 /// Whether somebody may sign in.
@@ -161,10 +168,11 @@ pub(crate) struct ActiveWish {
     tag = "access",
     security(("staff" = [])),
     extensions(("x-right" = json!("platform_admin"))),
-    params(("id" = i64, Path, description = "The person")),
+    params(("id" = i64, Path, description = "The person"), Seen),
     request_body = ActiveWish,
     responses(
-        (status = 200, description = "It is so", body = User),
+        (status = 200, description = "It is so", body = User,
+            headers(("ETag" = String, description = "Its version in quotes, for `If-Match`"))),
         (status = 409, description = "The owner can't be kept out"),
     )
 )]
@@ -172,11 +180,12 @@ pub(crate) async fn set_active(
     State(app): State<Arc<App>>,
     who: Who,
     Id(id): Id<UserId>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<ActiveWish>,
-) -> Result<Json<User>, ApiError> {
+) -> Result<Tagged<User>, ApiError> {
     let users = &app.ports.access.users;
-    changed(id, users.set_active(id, wish.active, &who.actor()).await?)
+    changed(id, users.set_active(id, wish.active, &seen, &who.actor()).await?)
 }
 
 /// How many sessions were ended.
@@ -236,15 +245,16 @@ pub(crate) async fn hand_over(
     match app.ports.access.users.hand_over(id, &who.actor()).await? {
         Change::Done(user) => Ok(Json(user.into())),
         Change::NotFound => Err(unknown(id)),
-        Change::OwnerStays => {
+        Change::OwnerStays | Change::Stale => {
             Err(catalogue::OWNER_STAYS.with("only somebody who may sign in, and has, can become the owner"))
         }
     }
 }
 
-fn changed(id: UserId, change: Change<domain::access::User>) -> Result<Json<User>, ApiError> {
+fn changed(id: UserId, change: Change<domain::access::User>) -> Result<Tagged<User>, ApiError> {
     match change {
-        Change::Done(user) => Ok(Json(user.into())),
+        Change::Done(user) => Ok(Tagged(user.into())),
+        Change::Stale => Err(stale()),
         Change::NotFound => Err(unknown(id)),
         Change::OwnerStays => Err(catalogue::OWNER_STAYS
             .with("there is exactly one owner: nobody else becomes it, and it can't be changed or kept out")),

@@ -5,6 +5,8 @@ use domain::access;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::precondition::Versioned;
+
 /// A role on the platform.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -118,11 +120,20 @@ pub(crate) struct User {
     created_at: DateTime<Utc>,
     /// When they last signed in.
     signed_in_at: Option<DateTime<Utc>>,
+    /// Of the role and whether they may sign in; hand it in with a change of these.
+    version: String,
+}
+
+impl Versioned for User {
+    fn version(&self) -> &str {
+        &self.version
+    }
 }
 
 impl From<access::User> for User {
     fn from(user: access::User) -> Self {
         Self {
+            version: user.version().to_string(),
             id: user.id.0,
             email: user.email.to_string(),
             login: user.login,
@@ -145,11 +156,20 @@ pub(crate) struct Member {
     login: Option<String>,
     /// What they are in the project.
     role: ProjectRole,
+    /// Of the role; hand it in with a change.
+    version: String,
+}
+
+impl Versioned for Member {
+    fn version(&self) -> &str {
+        &self.version
+    }
 }
 
 impl From<access::Member> for Member {
     fn from(member: access::Member) -> Self {
         Self {
+            version: member.version().to_string(),
             user_id: member.user.0,
             email: member.email.to_string(),
             login: member.login,

@@ -5,6 +5,8 @@ use domain::project::ProjectSummary;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::precondition::Versioned;
+
 /// A project.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Project {
@@ -16,8 +18,8 @@ pub(crate) struct Project {
     title: Option<String>,
     /// How many of its runs may prepare or run at once.
     slots: i32,
-    /// Hand it in with a change.
-    version: i32,
+    /// Of title, slots and whether it is archived; hand it in with a change.
+    version: String,
     /// When it was made.
     created_at: DateTime<Utc>,
     /// Since when its labels start no runs.
@@ -30,14 +32,20 @@ pub(crate) struct Project {
     open_runs: i64,
 }
 
+impl Versioned for Project {
+    fn version(&self) -> &str {
+        &self.version
+    }
+}
+
 impl From<ProjectSummary> for Project {
     fn from(project: ProjectSummary) -> Self {
         Self {
+            version: project.version().to_string(),
             id: project.id.0,
             slug: project.slug,
             title: project.title,
             slots: project.slots,
-            version: project.version,
             created_at: project.created_at,
             archived_at: project.archived_at,
             repositories: project.repositories,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::author::Reason;
+use crate::precondition::Versioned;
 use crate::problem::{ApiError, catalogue};
 
 /// So many jobs may start in so long.
@@ -31,6 +32,14 @@ pub(crate) struct Limits {
     rate: Option<Rate>,
     /// Jobs of one key that start in a time.
     rate_per_key: Option<Rate>,
+    /// Of all of these; hand it in with a change.
+    version: String,
+}
+
+impl Versioned for Limits {
+    fn version(&self) -> &str {
+        &self.version
+    }
 }
 
 /// What a queue is to allow; what is left out or null is no limit.
@@ -86,6 +95,7 @@ impl From<queue::Limits> for Limits {
             period_ms: rate.period_ms,
         };
         Self {
+            version: limits.version().to_string(),
             max_running: limits.max_running,
             max_running_per_key: limits.max_running_per_key,
             rate: limits.rate.map(rate),

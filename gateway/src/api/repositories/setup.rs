@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use domain::access::Right;
 use domain::port::PortError;
 use domain::port::staff::RepositorySetup;
-use domain::project::{CheckName, CheckState, Preflight, RepositorySummary};
+use domain::project::{CheckName, CheckState, Kept, Preflight, RepositorySummary};
 use domain::{RepositoryId, Secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -17,6 +16,7 @@ use super::view::Repository;
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
+use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
 use crate::query::{Id, NoParams};
 
@@ -55,9 +55,9 @@ async fn look(app: &App, repository: &RepositorySummary) -> Result<Preflight, Ap
 }
 
 /// The repository with what was found.
-async fn shown(app: &App, who: &Who, id: RepositoryId) -> Result<Json<Repository>, ApiError> {
+async fn shown(app: &App, who: &Who, id: RepositoryId) -> Result<Tagged<Repository>, ApiError> {
     let found = find(app, who, id, Right::ProjectRead).await?;
-    Ok(Json(found.into()))
+    Ok(Tagged(found.into()))
 }
 
 /// Looks whether a repository is set up: token, webhook, labels.
@@ -79,10 +79,18 @@ pub(crate) async fn preflight(
     who: Who,
     Id(id): Id<RepositoryId>,
     _: NoParams,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     let repository = find(&app, &who, id, Right::ProjectAdmin).await?;
     look(&app, &repository).await?;
     shown(&app, &who, id).await
+}
+
+fn was_as_seen(kept: &Kept<()>) -> Result<(), ApiError> {
+    match kept {
+        Kept::Stale => Err(stale()),
+        // Who asks for it next learns if it is gone.
+        Kept::Done(()) | Kept::NotFound | Kept::Taken => Ok(()),
+    }
 }
 
 /// A token for the forge.
@@ -103,7 +111,7 @@ pub(crate) struct RepositoryTokenWish {
     tag = "repositories",
     security(("staff" = [])),
     extensions(("x-right" = json!("project_admin"))),
-    params(("id" = i64, Path, description = "The repository")),
+    params(("id" = i64, Path, description = "The repository"), Seen),
     request_body = RepositoryTokenWish,
     responses(
         (status = 200, description = "It is used from now on", body = Repository),
@@ -114,9 +122,10 @@ pub(crate) async fn set_token(
     State(app): State<Arc<App>>,
     who: Who,
     Id(id): Id<RepositoryId>,
+    Seen(seen): Seen,
     _: NoParams,
     Body(wish): Body<RepositoryTokenWish>,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     let repository = find(&app, &who, id, Right::ProjectAdmin).await?;
     let token = Secret::new(wish.token.trim().to_owned());
     if !(1..=1_000).contains(&token.expose().len()) {
@@ -137,7 +146,10 @@ pub(crate) async fn set_token(
         return Err(catalogue::FORGE_REFUSED.with(failed.text.clone()));
     }
     let desk = &app.ports.staff.repositories;
-    desk.set_token(id, Some(&token), &found, &who.actor()).await?;
+    let kept = desk
+        .set_token(id, Some(&token), &found, &seen, &who.actor())
+        .await?;
+    was_as_seen(&kept)?;
     desk.note_preflight(id, &found).await?;
     shown(&app, &who, id).await
 }
@@ -150,7 +162,7 @@ pub(crate) async fn set_token(
     tag = "repositories",
     security(("staff" = [])),
     extensions(("x-right" = json!("project_admin"))),
-    params(("id" = i64, Path, description = "The repository")),
+    params(("id" = i64, Path, description = "The repository"), Seen),
     responses(
         (status = 200, description = "It has none", body = Repository),
     )
@@ -159,12 +171,15 @@ pub(crate) async fn remove_token(
     State(app): State<Arc<App>>,
     who: Who,
     Id(id): Id<RepositoryId>,
+    Seen(seen): Seen,
     _: NoParams,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     find(&app, &who, id, Right::ProjectAdmin).await?;
     let desk = &app.ports.staff.repositories;
-    desk.set_token(id, None, &Preflight::default(), &who.actor())
+    let kept = desk
+        .set_token(id, None, &Preflight::default(), &seen, &who.actor())
         .await?;
+    was_as_seen(&kept)?;
     shown(&app, &who, id).await
 }
 
@@ -187,7 +202,7 @@ pub(crate) async fn ensure_webhook(
     who: Who,
     Id(id): Id<RepositoryId>,
     _: NoParams,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     let repository = find(&app, &who, id, Right::ProjectAdmin).await?;
     let (setup, hook_url) = forge(&app)?;
     let token = app.ports.staff.repositories.token(id).await?;
@@ -221,7 +236,7 @@ pub(crate) async fn ensure_labels(
     who: Who,
     Id(id): Id<RepositoryId>,
     _: NoParams,
-) -> Result<Json<Repository>, ApiError> {
+) -> Result<Tagged<Repository>, ApiError> {
     let repository = find(&app, &who, id, Right::ProjectAdmin).await?;
     let (setup, _) = forge(&app)?;
     let token = app.ports.staff.repositories.token(id).await?;

@@ -5,6 +5,8 @@ use domain::project;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::precondition::Versioned;
+
 /// A repository of a project.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Repository {
@@ -20,6 +22,14 @@ pub(crate) struct Repository {
     token: Option<RepositoryToken>,
     /// What was found when it was last looked whether it is set up; null if nobody has.
     preflight: Option<Preflight>,
+    /// Of the token and the project; hand it in with a change.
+    version: String,
+}
+
+impl Versioned for Repository {
+    fn version(&self) -> &str {
+        &self.version
+    }
 }
 
 /// A repository's own token.
@@ -151,6 +161,7 @@ impl Preflight {
 impl From<project::RepositorySummary> for Repository {
     fn from(repository: project::RepositorySummary) -> Self {
         Self {
+            version: repository.version().to_string(),
             id: repository.id.0,
             project: repository.project,
             name: repository.name.to_string(),

@@ -9,6 +9,7 @@ use domain::flow::FlowActor;
 use domain::id::{ProjectId, SessionId, TokenId, UserId};
 use domain::port::PortError;
 use domain::port::access::{MemberDesk, OwnAccess, UserDesk};
+use domain::{Precondition, Version};
 use serde_json::{Value, json};
 
 use super::{FakeAccess, TokenRow, change};
@@ -43,12 +44,16 @@ impl UserDesk for FakeAccess {
         &self,
         id: UserId,
         role: PlatformRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<User>, PortError> {
         let mut state = self.lock();
         let Some(user) = state.users.get_mut(&id) else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(Some(&user.version())) {
+            return Ok(Change::Stale);
+        }
         let before = user.role;
         if before == role {
             return Ok(Change::Done(user.clone()));
@@ -66,11 +71,20 @@ impl UserDesk for FakeAccess {
         Ok(Change::Done(after))
     }
 
-    async fn set_active(&self, id: UserId, active: bool, by: &FlowActor) -> Result<Change<User>, PortError> {
+    async fn set_active(
+        &self,
+        id: UserId,
+        active: bool,
+        seen: &Precondition,
+        by: &FlowActor,
+    ) -> Result<Change<User>, PortError> {
         let mut state = self.lock();
         let Some(user) = state.users.get_mut(&id) else {
             return Ok(Change::NotFound);
         };
+        if !seen.holds(Some(&user.version())) {
+            return Ok(Change::Stale);
+        }
         let before = user.active;
         if before == active {
             return Ok(Change::Done(user.clone()));
@@ -174,6 +188,7 @@ impl MemberDesk for FakeAccess {
         project: ProjectId,
         user: UserId,
         role: ProjectRole,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<Member>, PortError> {
         let mut state = self.lock();
@@ -181,6 +196,10 @@ impl MemberDesk for FakeAccess {
         let Some(person) = state.users.get(&user).filter(|_| known).cloned() else {
             return Ok(Change::NotFound);
         };
+        let present = state.members.get(&(user, project)).copied();
+        if !seen.holds(present.map(|role| Version::new(role.as_str())).as_ref()) {
+            return Ok(Change::Stale);
+        }
         let before = state.members.insert((user, project), role);
         if before != Some(role) {
             let data = change(&in_project(project, before), &in_project(project, Some(role)));
@@ -199,12 +218,17 @@ impl MemberDesk for FakeAccess {
         &self,
         project: ProjectId,
         user: UserId,
+        seen: &Precondition,
         by: &FlowActor,
     ) -> Result<Change<()>, PortError> {
         let mut state = self.lock();
         let known = state.projects.values().any(|known| *known == project);
         if !known || !state.users.contains_key(&user) {
             return Ok(Change::NotFound);
+        }
+        let present = state.members.get(&(user, project)).copied();
+        if !seen.holds(present.map(|role| Version::new(role.as_str())).as_ref()) {
+            return Ok(Change::Stale);
         }
         if let Some(before) = state.members.remove(&(user, project)) {
             let data = change(&in_project(project, Some(before)), &in_project(project, None));

@@ -2,6 +2,7 @@
 import { useInfiniteQuery } from '@tanstack/vue-query'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { ifMatch } from '@/api/seen'
 
 export type Person = Schemas['User']
 
@@ -24,16 +25,17 @@ export function useInvite() {
 export type PersonStep = 'make_admin' | 'unmake_admin' | 'keep_out' | 'let_in' | 'sign_out' | 'hand_over'
 
 export function useChangePerson() {
-  return useAction(async ({ id, step }: { id: number; step: PersonStep }): Promise<void> => {
+  return useAction(async ({ id, seen, step }: { id: number; seen: string | undefined; step: PersonStep }): Promise<void> => {
     const params = { path: { id } }
+    const guarded = { ...params, header: ifMatch(seen) }
     switch (step) {
       case 'make_admin':
       case 'unmake_admin':
-        await unwrap(api.PUT('/api/v1/staff/users/{id}/role', { params, body: { role: step === 'make_admin' ? 'admin' : 'none' } }))
+        await unwrap(api.PUT('/api/v1/staff/users/{id}/role', { params: guarded, body: { role: step === 'make_admin' ? 'admin' : 'none' } }))
         return
       case 'keep_out':
       case 'let_in':
-        await unwrap(api.PUT('/api/v1/staff/users/{id}/active', { params, body: { active: step === 'let_in' } }))
+        await unwrap(api.PUT('/api/v1/staff/users/{id}/active', { params: guarded, body: { active: step === 'let_in' } }))
         return
       case 'sign_out':
         await unwrap(api.POST('/api/v1/staff/users/{id}/sign-out', { params }))

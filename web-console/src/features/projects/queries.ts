@@ -3,6 +3,7 @@ import { useInfiniteQuery, useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { ifMatch } from '@/api/seen'
 
 export type Project = Schemas['Project']
 export type Member = Schemas['Member']
@@ -56,18 +57,21 @@ export function useCreateProject() {
 
 export function useSetProject() {
   return useAction(
-    ({ slug, body }: { slug: string; body: Schemas['ProjectWish'] }) =>
-      unwrap(api.PUT('/api/v1/staff/projects/{slug}', { params: { path: { slug } }, body })),
+    ({ slug, seen, body }: { slug: string; seen: string | undefined; body: Schemas['ProjectWish'] }) =>
+      unwrap(api.PUT('/api/v1/staff/projects/{slug}', { params: { path: { slug }, header: ifMatch(seen) }, body })),
     [projectKeys.all],
   )
 }
 
-/** `person`: the number, or the e-mail address by which they were invited. */
+/** `person`: the number, or the e-mail address by which they were invited; `seen`: `null` where no member was seen. */
 export function useSetMember(slug: Ref<string>) {
   return useAction(
-    ({ person, role }: { person: string; role: ProjectRole }) =>
+    ({ person, seen, role }: { person: string; seen: string | null; role: ProjectRole }) =>
       unwrap(
-        api.PUT('/api/v1/staff/projects/{slug}/members/{id}', { params: { path: { slug: slug.value, id: person } }, body: { role } }),
+        api.PUT('/api/v1/staff/projects/{slug}/members/{id}', {
+          params: { path: { slug: slug.value, id: person }, header: seen === null ? { 'If-None-Match': '*' } : ifMatch(seen) },
+          body: { role },
+        }),
       ),
     [projectKeys.all],
   )
@@ -75,8 +79,12 @@ export function useSetMember(slug: Ref<string>) {
 
 export function useRemoveMember(slug: Ref<string>) {
   return useAction(
-    (person: string) =>
-      unwrap(api.DELETE('/api/v1/staff/projects/{slug}/members/{id}', { params: { path: { slug: slug.value, id: person } } })),
+    ({ person, seen }: { person: string; seen: string | undefined }) =>
+      unwrap(
+        api.DELETE('/api/v1/staff/projects/{slug}/members/{id}', {
+          params: { path: { slug: slug.value, id: person }, header: ifMatch(seen) },
+        }),
+      ),
     [projectKeys.all],
   )
 }

@@ -12,7 +12,7 @@ export interface LimitsForm {
 
 const shown = (value: number | null | undefined) => (value === null || value === undefined ? '' : String(value))
 
-export function toForm(limits: Schemas['Limits']): LimitsForm {
+export function toForm(limits: Omit<Schemas['Limits'], 'version'>): LimitsForm {
   return {
     maxRunning: shown(limits.max_running),
     maxRunningPerKey: shown(limits.max_running_per_key),

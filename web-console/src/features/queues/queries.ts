@@ -1,6 +1,7 @@
 /** Queues, pauses and workers. */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { ifMatch } from '@/api/seen'
 
 export type QueueLine = Schemas['QueueLine']
 export type PauseLine = Schemas['PauseLine']
@@ -54,8 +55,8 @@ export function usePause() {
 export function useSetLimits() {
   const queries = useQueryClient()
   return useMutation({
-    mutationFn: ({ name, limits }: { name: string; limits: Schemas['SetLimits'] }) =>
-      unwrap(api.PUT('/api/v1/staff/queues/{name}/limits', { params: { path: { name } }, body: limits })),
+    mutationFn: ({ name, seen, limits }: { name: string; seen: string | undefined; limits: Schemas['SetLimits'] }) =>
+      unwrap(api.PUT('/api/v1/staff/queues/{name}/limits', { params: { path: { name }, header: ifMatch(seen) }, body: limits })),
     onSettled: () => queries.invalidateQueries({ queryKey: queueKeys.all }),
   })
 }

@@ -3,6 +3,7 @@ import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { ifMatch } from '@/api/seen'
 
 export type Repository = Schemas['Repository']
 export type Check = Schemas['Check']
@@ -49,12 +50,14 @@ export function useAddRepository(slug: Ref<string>) {
 
 export function useRemoveRepository() {
   return useAction(
-    (id: number) => unwrap(api.DELETE('/api/v1/staff/repositories/{id}', { params: { path: { id } } })),
+    ({ id, seen }: { id: number; seen: string | undefined }) =>
+      unwrap(api.DELETE('/api/v1/staff/repositories/{id}', { params: { path: { id }, header: ifMatch(seen) } })),
     [keys.all, PROJECTS],
   )
 }
 
-export type Step = 'preflight' | 'webhook' | 'labels' | 'remove_token' | { token: string }
+type Seen = { seen: string | undefined }
+export type Step = 'preflight' | 'webhook' | 'labels' | ({ removeToken: true } & Seen) | ({ token: string } & Seen)
 
 /** What sets it up; each answers with the repository as it is then. */
 export function useSetUp(id: Ref<number>) {
@@ -68,11 +71,14 @@ export function useSetUp(id: Ref<number>) {
           ? api.POST('/api/v1/staff/repositories/{id}/webhook', { params })
           : step === 'labels'
             ? api.POST('/api/v1/staff/repositories/{id}/labels', { params })
-            : step === 'remove_token'
-              ? api.DELETE('/api/v1/staff/repositories/{id}/token', { params })
-              : api.PUT('/api/v1/staff/repositories/{id}/token', { params, body: step }),
+            : 'token' in step
+              ? api.PUT('/api/v1/staff/repositories/{id}/token', {
+                  params: { ...params, header: ifMatch(step.seen) },
+                  body: { token: step.token },
+                })
+              : api.DELETE('/api/v1/staff/repositories/{id}/token', { params: { ...params, header: ifMatch(step.seen) } }),
     )
     queries.setQueryData(keys.one(id.value), repository)
     return repository
-  }, [['repositories', 'list']])
+  }, [keys.all])
 }
