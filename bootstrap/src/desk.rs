@@ -4,6 +4,7 @@
 mod author;
 mod change;
 mod choice;
+mod drain;
 mod enqueue;
 mod health;
 mod limits;
@@ -39,6 +40,8 @@ enum Command {
     Health(health::Thresholds),
     /// Lists the workers that live
     Workers,
+    /// Asks a worker to finish what it runs and to leave
+    Drain(drain::Drained),
     /// Lists jobs, newest first
     List(choice::Listed),
     /// Says why a job is not running, and what to do
@@ -97,6 +100,7 @@ async fn answer(queue: &Queue, desk: Desk) -> Result<ExitCode> {
         Command::Counts => show::counts(queue, json).await?,
         Command::Health(thresholds) => return health::run(queue, &thresholds, json).await,
         Command::Workers => show::workers(queue, json).await?,
+        Command::Drain(drained) => drain::run(queue, drained, json).await?,
         Command::List(listed) => show::list(queue, &listed, json).await?,
         Command::Why { id } => return show::why(queue, id, json).await,
         Command::Audit(audited) => show::audit(queue, &audited, json).await?,

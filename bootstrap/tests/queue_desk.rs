@@ -8,9 +8,10 @@ use std::process::{Command, Output, Stdio};
 
 use domain::Secret;
 use postgres::{Options, Store};
-use queue::Schedule;
+use queue::{Registry, Schedule, Worker, WorkerOptions};
 use serde_json::{Value, json};
 use testkit::postgres::TestDatabase;
+use tokio_util::sync::CancellationToken;
 
 fn run(url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_codex-k8s"));
@@ -65,6 +66,36 @@ async fn a_drain_of_a_worker_that_never_was_fails_and_says_what_to_do() {
         unknown.contains("there is no worker named nobody") && unknown.contains("queue workers"),
         "{unknown}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_is_drained_from_the_command_line() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    said(url, &["migrate"]);
+    let unknown = refused(url, &["queue", "drain", "nobody"]);
+    assert!(unknown.contains("no worker named nobody lives"), "{unknown}");
+    let options = Options::new(Secret::new(url.to_owned()));
+    let store = Store::connect(&options).await.unwrap();
+    let options = WorkerOptions {
+        name: "pod-0".to_owned(),
+        queues: vec![("mail".to_owned(), 1)],
+        ..WorkerOptions::default()
+    };
+    let worker = Worker::new(store.queue().clone(), Registry::new(), (), options);
+    let running = tokio::spawn(worker.run(CancellationToken::new()));
+    while !said(url, &["queue", "workers"]).contains("pod-0") {
+        assert!(!running.is_finished(), "the worker ended by itself");
+    }
+    let answer = said(
+        url,
+        &["queue", "drain", "pod-0", "--reason", "its node is leaving"],
+    );
+    assert!(answer.contains("pod-0 drains"), "{answer}");
+    running.await.unwrap().unwrap();
+    refused(url, &["queue", "drain", "pod-0"]);
+    let audited = said(url, &["queue", "audit", "--json"]);
+    assert_eq!(audited.matches("its node is leaving").count(), 1, "{audited}");
 }
 
 /// What it complained about, with the exit code of a failure.

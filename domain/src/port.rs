@@ -260,6 +260,8 @@ pub trait QueueDesk: Send + Sync {
         seen: &Precondition,
         by: &Author,
     ) -> Result<LimitsSet, PortError>;
+    /// Asks the living workers of this name to start nothing more, finish what they run, and end.
+    async fn drain_worker(&self, name: &str, by: &Author) -> Result<Switched, PortError>;
     /// The workers that live, by name.
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError>;
 }

@@ -127,6 +127,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(queues::limits))
         .routes(routes!(queues::set_limits))
         .routes(routes!(queues::workers))
+        .routes(routes!(queues::drain_worker))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show))
         .routes(routes!(schedules::ticks))

@@ -32,3 +32,20 @@ test('a schedule is run now', async ({ as }) => {
   await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
   await expect(page.getByText('a person').first()).toBeVisible()
 })
+
+test('a worker is drained, and another one takes its place', async ({ as }) => {
+  const page = await as('adam', '/workers')
+  const name = (await product.api<{ name: string; id: number }[]>('workers'))[0]
+  await page.getByRole('button', { name: `Drain ${name?.name}` }).first().click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel(/^Why/).fill('a test')
+  await dialog.getByRole('button', { name: 'Drain', exact: true }).click()
+  await expect(dialog).toHaveCount(0)
+  await expect
+    .poll(async () => (await product.api<{ id: number; draining_at: string | null }[]>('workers')).some((one) => one.id !== name?.id && !one.draining_at), {
+      timeout: 30_000,
+    })
+    .toBe(true)
+  const { items } = await product.api<{ items: { action: string; reason: string | null; subject: string | null }[] }>('audit?action=worker.drain')
+  expect(items[0]).toMatchObject({ reason: 'a test', subject: `worker ${name?.name}` })
+})

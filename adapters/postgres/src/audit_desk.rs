@@ -17,7 +17,7 @@ use crate::store::page;
 const NAMED: usize = 20;
 
 /// What the queue's audit has; anything else is a flow event.
-const QUEUES: [&str; 5] = ["job", "queue", "kind", "tenant", "schedule"];
+const QUEUES: [&str; 6] = ["job", "queue", "kind", "tenant", "schedule", "worker"];
 
 /// An entry with its place in its own record.
 enum Line {

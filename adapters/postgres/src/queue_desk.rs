@@ -117,6 +117,12 @@ impl QueueDesk for Store {
         Ok(set)
     }
 
+    async fn drain_worker(&self, name: &str, by: &Author) -> Result<Switched, PortError> {
+        let mut conn = self.pool.acquire().await.map_err(db)?;
+        let asked = self.queue.drain_worker_by(&mut conn, name, &steered_by(by)).await;
+        Ok(asked.map_err(db)?.map_or(Switched::NotFound, switched))
+    }
+
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError> {
         let workers = self.queue.workers().await.map_err(db)?;
         let worker = |worker: queue::LiveWorker| LiveWorker {

@@ -3,8 +3,22 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
-use crate::{Error, Queue, Wake, rescue, wake};
+use crate::desk::{Subject, record_subject};
+use crate::{By, Error, Queue, Wake, rescue, wake};
+
+/// The living of a name, and those of them that nobody had asked before; both held, so that of two who ask one changes
+/// something.
+const DRAIN: &str = "
+with living as materialized (
+    select id, draining_at from queue.worker where name = $1 and stopped_at is null order by id for no key update
+), asked as (
+    update queue.worker set draining_at = clock_timestamp()
+    where id in (select id from living where draining_at is null) returning id
+)
+select (select count(*) from living), (select count(*) from asked)";
 
 impl Queue {
     /// Asks every living worker of this name to drain: it claims nothing more, finishes what it runs, however
@@ -31,6 +45,34 @@ impl Queue {
         }
         unit.end().await?;
         Ok(asked)
+    }
+
+    /// [`Queue::drain_worker`] as somebody's wish, audited in the caller's transaction. Whether it changed anything;
+    /// `None` if no worker of this name lives.
+    pub async fn drain_worker_by(
+        &self,
+        conn: &mut PgConnection,
+        name: &str,
+        by: &By,
+    ) -> Result<Option<bool>, Error> {
+        let mut tx = conn.begin().await?;
+        let asked = sqlx::query_as(DRAIN).persistent(false).bind(name);
+        let (living, asked): (i64, i64) = asked.fetch_one(&mut *tx).await?;
+        if asked > 0 {
+            let change = (
+                Some(json!({ "draining": living - asked, "workers": living })),
+                Some(json!({ "draining": living, "workers": living })),
+            );
+            record_subject(&mut tx, "drain", &Subject::Worker(name), change, &[], by).await?;
+            if self.wake_mode() == Wake::Notify {
+                sqlx::query("select pg_notify($1, 'drain')")
+                    .bind(wake::CHANNEL)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        Ok((living > 0).then_some(asked > 0))
     }
 
     /// How many workers of this name were asked to drain and haven't signed off yet. One that has signed off

@@ -10,14 +10,14 @@ use domain::queue::{LimitsSet, Pausable, Switched};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::author::{Reason, author};
+use super::author::{Reason, ReasonQuery, author};
 use crate::app::App;
 use crate::auth::guard::Who;
 use crate::json::Body;
 use crate::precondition::{Seen, Tagged, stale};
 use crate::problem::{ApiError, catalogue};
-use crate::query::{Id, Name, NoParams, Text};
-use view::{Limits, LiveWorker, PauseLine, QueueLine, SetLimits, WhatPaused};
+use crate::query::{Id, Name, NoParams, Params, Text};
+use view::{Limits, LiveWorker, PauseLine, QueueLine, SetLimits, WhatPaused, WorkerDrained};
 
 /// How many pauses are shown.
 const MOST_PAUSES: i64 = 1_000;
@@ -224,4 +224,34 @@ pub(crate) async fn workers(
 ) -> Result<Json<Vec<LiveWorker>>, ApiError> {
     let workers = app.ports.queues.workers().await?;
     Ok(Json(workers.into_iter().map(LiveWorker::from).collect()))
+}
+
+/// Asks a worker to start nothing more, finish what it runs, and end; all that live under this name. It can't be taken
+/// back: whoever keeps workers running starts another one. Idempotent.
+#[utoipa::path(
+    post,
+    path = "/api/v1/staff/workers/{name}/drain",
+    operation_id = "drain_worker",
+    tag = "queues",
+    extensions(("x-right" = json!("platform_write"))),
+    security(("staff" = [])),
+    params(("name" = String, Path, description = "The worker"), ReasonQuery),
+    responses(
+        (status = 200, description = "It drains", body = WorkerDrained),
+    )
+)]
+pub(crate) async fn drain_worker(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Id(Text(name)): Id<Name>,
+    Params(query): Params<ReasonQuery>,
+) -> Result<Json<WorkerDrained>, ApiError> {
+    let queues = &app.ports.queues;
+    match queues.drain_worker(&name, &author(&who, query.reason)).await? {
+        Switched::NotFound => Err(catalogue::NOT_FOUND.with(format!("no worker {name} lives"))),
+        switched => Ok(Json(WorkerDrained {
+            name,
+            changed: switched == Switched::Done,
+        })),
+    }
 }

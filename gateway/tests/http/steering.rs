@@ -185,13 +185,10 @@ fn queue(name: &str) -> QueueOverview {
     }
 }
 
-#[tokio::test]
-async fn queues_and_workers_are_shown() {
-    let world = world();
-    world.queues.put(queue("runs"));
-    world.queues.put_worker(LiveWorker {
+fn worker(name: &str) -> LiveWorker {
+    LiveWorker {
         id: 7,
-        name: "worker-0".to_owned(),
+        name: name.to_owned(),
         queues: vec!["runs".to_owned()],
         kinds: vec!["run.start".to_owned()],
         concurrency: 32,
@@ -200,8 +197,33 @@ async fn queues_and_workers_are_shown() {
         heartbeat_age_ms: 250,
         is_late: false,
         draining_at: None,
-    });
+    }
+}
+
+#[tokio::test]
+async fn queues_and_workers_are_shown() {
+    let world = world();
+    world.queues.put(queue("runs"));
+    world.queues.put_worker(worker("worker-0"));
     insta::assert_json_snapshot!([get(&world, "queues").await, get(&world, "workers").await]);
+}
+
+#[tokio::test]
+async fn a_worker_is_asked_to_drain_once() {
+    let world = world();
+    world.queues.put_worker(worker("worker-0"));
+    for changed in [true, false] {
+        let path = "workers/worker-0/drain?reason=its%20node%20is%20leaving";
+        assert_eq!(
+            post(&world, path, json!({})).await,
+            json!({"name": "worker-0", "changed": changed})
+        );
+    }
+    assert!(get(&world, "workers").await[0]["draining_at"].is_string());
+    let asked = ("drain worker-0".to_owned(), because(Some("its node is leaving")));
+    assert_eq!(world.queues.audit(), [asked]);
+    let unknown = world.staff(Method::POST, "workers/worker-1/drain").await;
+    assert_eq!(unknown.code(404), "not_found");
 }
 
 #[tokio::test]

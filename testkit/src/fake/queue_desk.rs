@@ -104,6 +104,24 @@ impl QueueDesk for FakeQueueDesk {
         Ok(LimitsSet::Done)
     }
 
+    async fn drain_worker(&self, name: &str, by: &Author) -> Result<Switched, PortError> {
+        let mut workers = lock(&self.workers);
+        let (mut found, mut asked) = (false, false);
+        for worker in workers.iter_mut().filter(|worker| worker.name == name) {
+            found = true;
+            asked |= worker.draining_at.is_none();
+            worker.draining_at.get_or_insert(PAUSED_AT);
+        }
+        if asked {
+            lock(&self.audit).push((format!("drain {name}"), by.clone()));
+        }
+        Ok(match (found, asked) {
+            (false, _) => Switched::NotFound,
+            (true, false) => Switched::Unchanged,
+            (true, true) => Switched::Done,
+        })
+    }
+
     async fn workers(&self) -> Result<Vec<LiveWorker>, PortError> {
         Ok(lock(&self.workers).clone())
     }

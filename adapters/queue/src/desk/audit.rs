@@ -1,4 +1,4 @@
-//! Who changed which jobs, queues, kinds, tenants and schedules, and why. Written in the change's own transaction,
+//! Who changed which jobs, queues, kinds, tenants, schedules and workers, and why. Written in the change's own transaction,
 //! kept for 400 days.
 
 use std::fmt;
@@ -24,8 +24,8 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: String,
-    /// Of jobs `retry`, `cancel`, `delete`, `reschedule` or `priority`; else `pause`, `resume`, `limits`, `trigger`
-    /// or `remove`.
+    /// Of jobs `retry`, `cancel`, `delete`, `reschedule` or `priority`; else `pause`, `resume`, `limits`, `drain`,
+    /// `trigger` or `remove`.
     pub action: String,
     /// What was changed where it is no job, such as `queue mail` or `schedule nightly-report`.
     pub subject: Option<String>,
@@ -155,6 +155,7 @@ pub(crate) enum Subject<'a> {
     Kind(&'a str),
     Tenant { queue: &'a str, tenant: &'a str },
     Schedule(&'a str),
+    Worker(&'a str),
 }
 
 impl fmt::Display for Subject<'_> {
@@ -164,6 +165,7 @@ impl fmt::Display for Subject<'_> {
             Self::Kind(name) => write!(f, "kind {name}"),
             Self::Tenant { queue, tenant } => write!(f, "tenant {tenant} of queue {queue}"),
             Self::Schedule(name) => write!(f, "schedule {name}"),
+            Self::Worker(name) => write!(f, "worker {name}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use queue::{JobError, Outcome, Policy, Registry, State, Wake, WorkerOptions};
+use queue::{AuditFilter, By, JobError, Outcome, Policy, Registry, State, Wake, WorkerOptions};
 use serde_json::json;
 use sqlx::types::chrono::{DateTime, Utc};
 
@@ -182,6 +182,38 @@ async fn a_worker_asked_to_drain_ends_what_runs_claims_no_more_and_leaves() {
         stage.reaches(ids[2], State::Completed).await;
         next.stop().await;
     }
+}
+
+#[tokio::test]
+async fn who_drained_a_worker_is_audited_once_also_of_two_who_ask_at_once() {
+    let stage = Stage::new().await;
+    let probe = Probe::new(&stage);
+    let worker = stage.start(gated(), probe.clone(), options("pod-0", 1));
+    stage.enqueue(job(json!(1))).await;
+    probe.until_seen(1).await;
+    let by = By::new("ann").because("its node is leaving");
+    let ask = async |name: &str| {
+        let mut conn = stage.queue.pool().acquire().await.unwrap();
+        stage.queue.drain_worker_by(&mut conn, name, &by).await.unwrap()
+    };
+    assert_eq!(ask("pod-1").await, None);
+    let (one, two) = tokio::join!(ask("pod-0"), ask("pod-0"));
+    assert_eq!([one, two].iter().filter(|asked| **asked == Some(true)).count(), 1);
+    assert_eq!(ask("pod-0").await, Some(false));
+    let audit = stage
+        .queue
+        .audit(&AuditFilter::default(), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    assert_eq!(
+        (audit[0].action.as_str(), audit[0].subject.as_deref()),
+        ("drain", Some("worker pod-0"))
+    );
+    assert_eq!(audit[0].reason.as_deref(), Some("its node is leaving"));
+    probe.open(1);
+    worker.ended().await;
+    assert_eq!(ask("pod-0").await, None);
 }
 
 /// What a pod's termination does when the drain takes longer than its preStop hook may.

@@ -251,3 +251,12 @@ impl From<queue::LiveWorker> for LiveWorker {
         }
     }
 }
+
+/// A worker that was asked to drain.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkerDrained {
+    /// Its name.
+    pub(super) name: String,
+    /// False if it was asked before.
+    pub(super) changed: bool,
+}

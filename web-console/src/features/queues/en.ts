@@ -54,6 +54,12 @@ export default {
     alive: 'Alive',
     late: 'Late',
     draining: 'Draining',
+    drain: {
+      act: 'Drain',
+      of: 'Drain {name}',
+      help: 'It starts nothing more, finishes what it runs, however long that takes, and ends. That can’t be taken back: whoever keeps workers running starts another one.',
+      done: '{name} drains',
+    },
     fields: { name: 'Worker', load: 'Jobs', kinds: 'Kinds', heartbeat: 'Heartbeat', started: 'Started' },
     empty: { title: 'No worker lives', text: 'Jobs wait until one is started: codex-k8s worker.' },
   },

@@ -1,5 +1,6 @@
 /** Queues, pauses and workers. */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
 import { ifMatch } from '@/api/seen'
 
@@ -37,6 +38,14 @@ export function useWorkers() {
     queryFn: ({ signal }) => unwrap(api.GET('/api/v1/staff/workers', { signal })),
     refetchInterval: 3_000,
   })
+}
+
+export function useDrainWorker() {
+  return useAction(
+    ({ name, reason }: { name: string; reason: string | undefined }) =>
+      unwrap(api.POST('/api/v1/staff/workers/{name}/drain', { params: { path: { name }, query: { reason } } })),
+    [queueKeys.workers],
+  )
 }
 
 export type PauseWish = Schemas['PauseWish']
