@@ -25,7 +25,7 @@ use crate::live::{Changes, Watched};
 use crate::precondition::Precondition;
 use crate::queue::{Limits, LimitsSet, LiveWorker, Pausable, Pause, QueueOverview, Schedule, Switched, Tick};
 use crate::repository::{Permission, Repository, RepositoryName};
-use crate::run::{Created, LogLine, NewRun, Run, RunCancel, RunEvent, RunFilter, RunSummary};
+use crate::run::{Created, LogLine, NewRun, Run, RunCancel, RunEvent, RunFilter, RunRetry, RunSummary};
 use crate::workload::{Observation, Workload};
 
 /// Why an outside part didn't do what was asked of it.
@@ -227,16 +227,22 @@ pub trait JobDesk: Send + Sync {
         projects: &Projects,
         by: &Author,
     ) -> Result<JobAction, PortError>;
-    /// How many jobs match, in whatever state and project; counted up to a bound.
-    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError>;
+    /// How many jobs match, in whatever state; counted up to a bound.
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError>;
     /// How many jobs a change would find.
-    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError>;
+    async fn preview(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        projects: &Projects,
+    ) -> Result<JobPreview, PortError>;
     /// Changes many, the newest first, in transactions of a bounded size. To be called again after an error: what
     /// is done already is refused or done to the same effect.
     async fn apply(
         &self,
         jobs: &JobSelection,
         change: JobChange,
+        projects: &Projects,
         by: &Author,
     ) -> Result<JobsChanged, PortError>;
 }
@@ -326,6 +332,8 @@ pub trait RunDesk: Send + Sync {
     async fn last_log_line(&self, id: RunId, projects: &Projects) -> Result<Option<i64>, PortError>;
     /// Ends a run that hasn't ended, whatever it does; audited. Its Job is ended by a worker.
     async fn cancel(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunCancel, PortError>;
+    /// Makes a new run that does again what one that ended badly was to do, under the same correlation id; audited.
+    async fn retry(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunRetry, PortError>;
 }
 
 /// Deliveries as staff see and steer them; those of other projects' repositories, or of none's where the

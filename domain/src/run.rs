@@ -98,6 +98,11 @@ pub struct InvalidTransition {
 }
 
 impl RunState {
+    /// Whether it ended otherwise than well, so that the same may be tried again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Canceled { .. } | Self::TimedOut)
+    }
+
     /// The name in the database and in the API.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -218,6 +223,21 @@ pub enum RunCancel {
     Done,
     /// It has ended already, in this state.
     Ended(RunState),
+    /// There is no such run, or not in these projects.
+    NotFound,
+}
+
+/// What became of the wish to run again what a run was to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunRetry {
+    /// This run does it.
+    Created(RunId),
+    /// It hasn't ended badly: it is in this state.
+    NotAllowed(RunState),
+    /// The issue has an unfinished run already.
+    IssueBusy(RunId),
+    /// Its repository is in no project any more, or its project is archived.
+    Closed,
     /// There is no such run, or not in these projects.
     NotFound,
 }

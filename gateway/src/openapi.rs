@@ -140,6 +140,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(runs::log::read))
         .routes(routes!(runs::log::download))
         .routes(routes!(runs::change::cancel))
+        .routes(routes!(runs::change::retry))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::replay))

@@ -20,7 +20,7 @@ use domain::stage::Stage;
 
 pub use access::{principals, sign_ins, signing_keys, user_desk};
 pub use change_feed::{Deeds, change_feed};
-pub use desks::{delivery_desk, run_desk};
+pub use desks::{delivery_desk, run_desk, run_retry};
 pub use devices::device_sign_ins;
 pub use idempotent::idempotent_requests;
 pub use inbox::inbox;

@@ -52,7 +52,7 @@ test('a job is given another time and priority, cancelled and deleted', async ({
   await dialog.getByRole('button', { name: 'Delete' }).click()
   await expect(page).toHaveURL(/\/jobs$/)
   await page.goto(`/jobs/${job}`)
-  await expect(page.getByRole('alert')).toContainText('There is no such thing')
+  await expect(page.getByRole('alert').filter({ hasText: 'There is no such thing' })).toBeVisible()
 })
 
 test('what changed meanwhile is refused, and says so', async ({ as, page }) => {
@@ -113,4 +113,17 @@ test('a change in the database is seen in less than a second', async ({ as }) =>
   const ms = (await drawn) - Date.parse(changed)
   console.log(`a change is seen ${ms} ms after it was made`)
   expect(ms).toBeLessThan(1_500)
+})
+
+test('a member is offered to change many jobs, and finds those of their projects', async ({ as }) => {
+  const { count } = await product.api<{ count: number }>('jobs/count?state=completed')
+  const page = await as('walt', '/jobs?state=completed')
+  await expect(page.getByRole('row').nth(1)).toBeVisible()
+  await page.getByRole('button', { name: 'Change many' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('combobox').first().click()
+  await page.getByRole('option', { name: 'Delete' }).click()
+  const found = dialog.getByRole('status')
+  await expect(found).toContainText(/\d/)
+  expect(Number((await found.innerText()).replace(/\D/g, ''))).toBeLessThan(count)
 })

@@ -137,7 +137,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let rows = sqlx::query!(
-            r#"select e.id, e.at, e.correlation_id, e.run_id, e.kind, e.actor as "actor!", e.data,
+            r#"select e.id, e.at, e.correlation_id, e.run_id, e.kind, coalesce(e.actor, 'system') as "actor!", e.data,
                 case when e.correlation_id like 'user-%' then (
                     select u.email from platform.user_account u where 'user-' || u.id = e.correlation_id)
                 when e.correlation_id like 'project-%' then (
@@ -146,8 +146,8 @@ impl Store {
                     select r.name from platform.repository r where 'repository-' || r.id = e.correlation_id)
                 end as subject_name
             from audit.flow_event e
-            where e.actor_kind <> 'system' and e.id < $1 and e.kind not like 'job.%' and e.kind <> 'run.created'
-                and ($2::text is null or e.actor = $2)
+            where (e.actor_kind <> 'system' or e.kind like 'access.%') and e.id < $1 and e.kind not like 'job.%' and e.kind <> 'run.created'
+                and ($2::text is null or coalesce(e.actor, 'system') = $2)
                 and ($3::text is null or e.kind = $3)
                 and ($4::text is null or e.correlation_id = $4)
                 and ($5::timestamptz is null or e.at >= $5)

@@ -1,5 +1,6 @@
 //! Jobs as staff see and steer them: the queue's own desk, with an audit event for every change.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -23,15 +24,7 @@ use crate::{Store, flow};
 #[async_trait]
 impl JobDesk for Store {
     async fn list(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPage, PortError> {
-        let scope = projects.ids().map(|ids| Scope {
-            condition: OF_PROJECTS,
-            ids,
-        });
-        self.search(queue::Filter {
-            scope,
-            ..to_filter(filter)
-        })
-        .await
+        self.search(to_filter(filter, projects)).await
     }
 
     async fn get(&self, id: JobId, projects: &Projects) -> Result<Option<JobDetail>, PortError> {
@@ -140,23 +133,29 @@ impl JobDesk for Store {
         Ok(outcome(action))
     }
 
-    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError> {
-        let found = self.queue.count_matching(&to_filter(filter)).await.map_err(db)?;
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError> {
+        let filter = to_filter(filter, projects);
+        let found = self.queue.count_matching(&filter).await.map_err(db)?;
         Ok(JobPreview {
             count: found.count,
             at_least: found.at_least,
         })
     }
 
-    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {
+    async fn preview(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        projects: &Projects,
+    ) -> Result<JobPreview, PortError> {
         let filter = match jobs {
             JobSelection::Ids(ids) => {
                 return Ok(JobPreview {
-                    count: ids.len() as i64,
+                    count: self.of_projects(ids, projects).await?.len() as i64,
                     at_least: false,
                 });
             }
-            JobSelection::Matching(filter) => to_filter(filter),
+            JobSelection::Matching(filter) => to_filter(filter, projects),
         };
         let preview = self
             .queue
@@ -173,25 +172,36 @@ impl JobDesk for Store {
         &self,
         jobs: &JobSelection,
         change: JobChange,
+        projects: &Projects,
         by: &Author,
     ) -> Result<JobsChanged, PortError> {
+        let mut elsewhere = 0;
         let selection = match jobs {
-            JobSelection::Ids(ids) => Selection::Ids(ids.iter().map(|id| id.0).collect()),
-            JobSelection::Matching(filter) => Selection::Matching(to_filter(filter)),
+            JobSelection::Ids(ids) => {
+                let own = self.of_projects(ids, projects).await?;
+                elsewhere = (ids.len() - own.len()) as u64;
+                Selection::Ids(own)
+            }
+            JobSelection::Matching(filter) => Selection::Matching(to_filter(filter, projects)),
         };
         let applied = self
             .queue
             .apply(&selection, &to_change(change), &steered_by(by))
             .await
             .map_err(db)?;
+        let mut refused: BTreeMap<String, u64> = applied
+            .refused
+            .into_iter()
+            .map(|(reason, jobs)| (reason.to_owned(), jobs))
+            .collect();
+        if elsewhere > 0 {
+            // As the queue says of those that aren't there.
+            *refused.entry("no such job".to_owned()).or_default() += elsewhere;
+        }
         Ok(JobsChanged {
             done: applied.done,
             requested: applied.requested,
-            refused: applied
-                .refused
-                .into_iter()
-                .map(|(reason, jobs)| (reason.to_owned(), jobs))
-                .collect(),
+            refused,
             stopped: applied.stopped.map(|(before, error)| StoppedAt {
                 before: JobId(before),
                 error: error.to_string(),
@@ -235,7 +245,11 @@ pub(crate) fn counted(count: QueueCount) -> QueueCounts {
     }
 }
 
-fn to_filter(filter: &JobFilter) -> queue::Filter {
+fn to_filter(filter: &JobFilter, projects: &Projects) -> queue::Filter {
+    let scope = projects.ids().map(|ids| Scope {
+        condition: OF_PROJECTS,
+        ids,
+    });
     queue::Filter {
         states: filter.states.iter().copied().map(to_queue).collect(),
         queue: filter.queue.clone(),
@@ -250,7 +264,7 @@ fn to_filter(filter: &JobFilter) -> queue::Filter {
         created_after: filter.created_after,
         created_before: filter.created_before,
         before: filter.before.map(|id| id.0),
-        scope: None,
+        scope,
         limit: page(filter.limit),
     }
 }
@@ -316,6 +330,28 @@ impl Store {
         };
         let seen = self.is_seen(row.correlation_id.as_deref(), projects).await?;
         Ok(seen.then_some(row))
+    }
+
+    /// Those of these jobs that belong to these projects; all of them where all projects do.
+    async fn of_projects(&self, ids: &[JobId], projects: &Projects) -> Result<Vec<i64>, PortError> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let Some(project_ids) = projects.ids() else {
+            return Ok(ids);
+        };
+        sqlx::query_scalar!(
+            r#"select job.id as "id!" from (
+                select id, correlation_id from queue.job where id = any($1)
+                union all select id, correlation_id from queue.history where id = any($1)
+            ) as job
+            where exists (
+                select from platform.delivery d join platform.repository r on lower(r.name) = lower(d.repository)
+                where d.id = job.correlation_id and r.project_id = any($2))"#,
+            &ids,
+            &project_ids,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(db)
     }
 
     /// As [`OF_PROJECTS`], of one job.

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use domain::access::Projects;
 use domain::flow::{Author, FlowActor, RecordedEvent};
 use domain::id::RunId;
-use domain::port::{ApplyError, PortError, RunDesk, RunStore};
-use domain::run::{LogLine, RunCancel, RunEvent, RunFilter, RunSummary};
+use domain::port::{ApplyError, Ledger, PortError, RunDesk, RunStore};
+use domain::run::{Created, LogLine, NewRun, RunCancel, RunEvent, RunFilter, RunRetry, RunSummary};
 use serde_json::json;
 
 use crate::error::{Error, db, refused};
 use crate::run_row::RunRow;
-use crate::run_store::transition;
+use crate::run_store::{create, transition};
 use crate::store::page;
 use crate::{Store, flow};
 
@@ -204,6 +204,37 @@ impl RunDesk for Store {
             }
         }
         Err(refused(format!("run {id} changes without a pause")))
+    }
+
+    async fn retry(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunRetry, PortError> {
+        let run = RunStore::get(self, id).await?;
+        let seen = run.filter(|run| projects.contains(run.repository.project.id));
+        let Some(run) = seen else {
+            return Ok(RunRetry::NotFound);
+        };
+        // What has ended doesn't change any more: no other try can make this one wrong.
+        if !run.state.is_retryable() {
+            return Ok(RunRetry::NotAllowed(run.state));
+        }
+        let Some(repository) = Ledger::repository(self, &run.repository.name).await? else {
+            return Ok(RunRetry::Closed);
+        };
+        if repository.project.id != run.repository.project.id {
+            return Ok(RunRetry::Closed);
+        }
+        let new = NewRun {
+            repository,
+            issue: run.issue,
+            stage: run.stage,
+            revise: run.revise,
+            correlation_id: run.correlation_id.clone(),
+            requested_by: name(&by.actor).to_owned(),
+        };
+        let again = create::Again { of: &run, by };
+        Ok(match create::create_as(self, &new, Some(&again)).await? {
+            Created::New(id) => RunRetry::Created(id),
+            Created::Known(id) | Created::IssueBusy(id) => RunRetry::IssueBusy(id),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs as the workers see them. `create` makes one, `transition` takes its events, `slots` counts what a
 //! project may have at once.
 
-mod create;
+pub(crate) mod create;
 mod slots;
 pub(crate) mod transition;
 
@@ -29,7 +29,7 @@ impl RunStore for Store {
 
     async fn caused_by(&self, cause: &CorrelationId) -> Result<Option<RunId>, PortError> {
         let id = sqlx::query_scalar!(
-            "select id from runs.run where correlation_id = $1",
+            "select id from runs.run where correlation_id = $1 and retry_of is null",
             cause.as_str(),
         )
         .fetch_optional(&self.pool)

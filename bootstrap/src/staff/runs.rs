@@ -34,6 +34,20 @@ enum Command {
     },
     /// Shows a run and everything that happened
     Show { id: RunId },
+    /// Ends a run that has not ended
+    Cancel {
+        id: RunId,
+        /// Why, for the audit and the status comment
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Runs again what failed, was canceled or took too long
+    Retry {
+        id: RunId,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Prints what the agent wrote
     Logs {
         id: RunId,
@@ -97,8 +111,15 @@ pub(crate) async fn run(client: &Client, runs: Runs) -> Result<()> {
                 table::rows(events, &EVENTS)
             )
         }),
+        Command::Cancel { id, reason } => change(client, output, &format!("runs/{id}/cancel"), reason).await,
+        Command::Retry { id, reason } => change(client, output, &format!("runs/{id}/retry"), reason).await,
         Command::Logs { id, follow, after } => logs(client, output, id, follow, after).await,
     }
+}
+
+async fn change(client: &Client, output: Output, path: &str, reason: Option<String>) -> Result<()> {
+    let done = client.post(path, &[("reason", reason)]).await?;
+    output.print(&done, |done| table::members(done, &[]))
 }
 
 /// Prints page after page. The end is asked for before the lines, so that the last lines aren't missed.

@@ -158,7 +158,7 @@ pub(crate) async fn counts(
     path = "/api/v1/staff/jobs/count",
     operation_id = "count_matching_jobs",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_read"))),
+    extensions(("x-right" = json!("project_read"))),
     security(("staff" = [])),
     params(JobQuery),
     responses(
@@ -167,6 +167,7 @@ pub(crate) async fn counts(
 )]
 pub(crate) async fn count(
     State(app): State<Arc<App>>,
+    who: Who,
     Params(query): Params<JobQuery>,
 ) -> Result<Json<JobCount>, ApiError> {
     let filter = JobFilter {
@@ -174,7 +175,8 @@ pub(crate) async fn count(
         limit: 0,
         ..query.filter()?
     };
-    Ok(Json(app.ports.jobs.count(&filter).await?.into()))
+    let seen = who.projects(Right::ProjectRead);
+    Ok(Json(app.ports.jobs.count(&filter, &seen).await?.into()))
 }
 
 /// One job whole, with its failed attempts.

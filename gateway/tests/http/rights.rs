@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use domain::access::{NewApiToken, PlatformRole, ProjectRole, Scope};
+use domain::job::JobState;
 use domain::port::access::{MemberDesk, OwnAccess};
 use domain::run::RunState;
 use gateway::{RateLimit, Settings};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::description::request;
 use crate::sign_in::{by, invite, sign_in};
-use crate::staff_rows::{delivery, run};
+use crate::staff_rows::{delivery, job, run};
 use crate::world::{TOKEN, World, settings, world};
 
 /// Method, path with parameters filled in, right.
@@ -193,4 +195,47 @@ async fn other_projects_are_not_there() {
     assert_eq!(replay(&ids[0]).await.code(403), "forbidden");
     assert_eq!(replay(&ids[1]).await.status, 200);
     assert_eq!(replay("nowhere").await.code(404), "not_found");
+}
+
+#[tokio::test]
+async fn members_change_many_jobs_of_their_own_projects_only() {
+    let world = world();
+    let (own, other) = (
+        world.access.add_project("demo"),
+        world.access.add_project("other"),
+    );
+    for (number, project) in [(1, own), (2, other), (3, own)] {
+        world.jobs.put(job(number, JobState::Dead));
+        world.jobs.put_correlation(&format!("d-{number}"), project);
+    }
+    let user = invite(&world, "ann@example.com", PlatformRole::None).await;
+    world.access.add_member(user, own, ProjectRole::ReadWrite);
+    world.access.add_member(user, other, ProjectRole::Read);
+    let token = sign_in(&world, "ann@example.com").await.token;
+    let ask = async |path: &str, body: Value| {
+        let request = Request::post(format!("/api/v1/staff/jobs/{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        world.ask(request.unwrap()).await.json()
+    };
+    let counted = world
+        .ask(request(&Method::GET, "/api/v1/staff/jobs/count", Some(&token)))
+        .await;
+    assert_eq!(counted.json()["count"], 3, "what may be seen");
+    let all = || json!({"change": {"action": "retry"}, "all": true});
+    assert_eq!(
+        ask("bulk/preview", all()).await["count"],
+        2,
+        "what may be changed"
+    );
+    let named = json!({"change": {"action": "retry"}, "ids": [1, 2]});
+    let done = ask("bulk", named).await;
+    assert_eq!(
+        (&done["done"], &done["refused"]),
+        (&json!(1), &json!([{"reason": "no such job", "count": 1}]))
+    );
+    assert_eq!(ask("bulk", all()).await["done"], 1);
+    let changed: Vec<i64> = world.jobs.audit().iter().map(|(id, ..)| id.0).collect();
+    assert_eq!(changed, [1, 3]);
 }

@@ -4,7 +4,7 @@ use axum::http::Method;
 use domain::delivery::DeliveryStatus;
 use domain::flow::{Author, FlowActor};
 use domain::job::{JobChange, JobState};
-use domain::run::{LogLine, RunState};
+use domain::run::{LogLine, RunState, RunSummary};
 use domain::{JobId, RunId};
 use serde_json::{Value, json};
 
@@ -200,6 +200,45 @@ async fn a_log_is_read_on() {
     );
     assert_eq!(
         world.staff(Method::GET, "runs/9/log").await.code(404),
+        "not_found"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_ended_badly_is_run_again() {
+    let world = world();
+    let failed = RunState::Failed {
+        reason: "no image".to_owned(),
+        exit_code: None,
+    };
+    world.runs.put(run(1, "demo", failed));
+    world.runs.put(RunSummary {
+        issue: 8,
+        ..run(2, "demo", RunState::Succeeded)
+    });
+    let again = world
+        .staff(Method::POST, "runs/1/retry?reason=it%20is%20back")
+        .await;
+    assert_eq!(
+        (again.status.as_u16(), again.json()),
+        (201, json!({"run_id": 3, "status": "pending"}))
+    );
+    let by = Author {
+        actor: development(),
+        reason: Some("it is back".to_owned()),
+    };
+    assert_eq!(world.runs.retried(), [(RunId(1), by)]);
+    for (path, detail) in [
+        ("runs/1/retry", "run 3 of the same issue has not ended"),
+        ("runs/2/retry", "run 2 is succeeded"),
+        ("runs/3/retry", "run 3 is pending"),
+    ] {
+        let (code, said) = world.staff(Method::POST, path).await.problem(409);
+        assert_eq!(code, "run_state");
+        assert!(said.contains(detail), "{said}");
+    }
+    assert_eq!(
+        world.staff(Method::POST, "runs/9/retry").await.code(404),
         "not_found"
     );
 }

@@ -7,7 +7,7 @@ use domain::flow::{Author, FlowActor};
 use domain::id::{DeliveryId, ProjectId, RunId};
 use domain::port::{DeliveryDesk, Inbox, Ledger, RunDesk, RunStore};
 use domain::repository::Repository;
-use domain::run::{Created, LogLine, RunCancel, RunEvent, RunFilter, RunState};
+use domain::run::{Created, LogLine, RunCancel, RunEvent, RunFilter, RunRetry, RunState};
 use serde_json::json;
 
 use super::{delivery, fresh_delivery_id, new_run};
@@ -299,6 +299,68 @@ async fn run_cancel(desk: &dyn RunDesk, id: RunId) -> Result<()> {
             .last()
             .is_some_and(|event| event.kind == "run.canceled" && event.actor == by.actor),
         "recorded as {events:?}"
+    );
+    Ok(())
+}
+
+/// A run that ended badly is run again: as another run of the same delivery, one at a time, recorded with who asked.
+pub async fn run_retry(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repository) -> Result<()> {
+    let (all, nowhere) = (Projects::All, Projects::Only(vec![ProjectId(i64::MAX)]));
+    let by = Author {
+        actor: FlowActor::Human("bob".to_owned()),
+        reason: Some("the cluster is back".to_owned()),
+    };
+    let wish = new_run(repository, 911);
+    let Created::New(first) = runs.create(wish.clone()).await? else {
+        anyhow::bail!("the issue was busy")
+    };
+    ensure!(
+        desk.retry(first, &all, &by).await? == RunRetry::NotAllowed(RunState::Pending),
+        "an unfinished run was run again"
+    );
+    desk.cancel(first, &all, &by).await?;
+    ensure!(
+        desk.retry(first, &nowhere, &by).await? == RunRetry::NotFound,
+        "run again from elsewhere"
+    );
+    let (one, two) = futures::join!(desk.retry(first, &all, &by), desk.retry(first, &all, &by));
+    let (second, busy) = match (one?, two?) {
+        (RunRetry::Created(id), RunRetry::IssueBusy(busy))
+        | (RunRetry::IssueBusy(busy), RunRetry::Created(id)) => (id, busy),
+        other => anyhow::bail!("of two at once: {other:?}"),
+    };
+    ensure!(second == busy && second != first, "{second} while {busy}");
+    let again = runs.get(second).await?.context("the new run isn't there")?;
+    ensure!(
+        again.state == RunState::Pending
+            && (again.issue, again.stage, again.revise) == (wish.issue, wish.stage, wish.revise)
+            && again.correlation_id == wish.correlation_id
+            && again.requested_by == "bob",
+        "the new run is {again:?}"
+    );
+    let events = desk.events(second, &all).await?;
+    ensure!(
+        events.iter().any(|event| event.kind == "run.retried"
+            && event.run_id == Some(first)
+            && event.actor == by.actor
+            && event.data["after"]["run"] == second.0
+            && event.data["reason"] == "the cluster is back"),
+        "recorded as {events:?}"
+    );
+
+    // The delivery's own run is the first one, however often it was run again; and again can be run again.
+    ensure!(
+        runs.caused_by(&wish.correlation_id).await? == Some(first),
+        "the delivery caused another"
+    );
+    ensure!(
+        runs.create(wish).await? == Created::Known(first),
+        "a repeated delivery made another run"
+    );
+    desk.cancel(second, &all, &by).await?;
+    ensure!(
+        matches!(desk.retry(second, &all, &by).await?, RunRetry::Created(_)),
+        "what was run again could not be run again"
     );
     Ok(())
 }

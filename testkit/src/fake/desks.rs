@@ -9,7 +9,7 @@ use domain::access::Projects;
 use domain::delivery::{DeliveryDetail, DeliveryFilter, DeliveryStatus, DeliverySummary, Replay};
 use domain::flow::{Author, FlowActor, RecordedEvent};
 use domain::port::{DeliveryDesk, PortError, RunDesk};
-use domain::run::{LogLine, RunCancel, RunFilter, RunState, RunSummary};
+use domain::run::{LogLine, RunCancel, RunFilter, RunRetry, RunState, RunSummary};
 use domain::{DeliveryId, JobId, ProjectId, RunId};
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -28,6 +28,7 @@ pub struct FakeRunDesk {
     events: Mutex<Vec<RecordedEvent>>,
     logs: Mutex<BTreeMap<RunId, Vec<LogLine>>>,
     canceled: Mutex<Vec<(RunId, Author)>>,
+    retried: Mutex<Vec<(RunId, Author)>>,
 }
 
 impl FakeRunDesk {
@@ -54,6 +55,11 @@ impl FakeRunDesk {
     /// What was canceled, and by whom.
     pub fn canceled(&self) -> Vec<(RunId, Author)> {
         lock(&self.canceled).clone()
+    }
+
+    /// What was run again, and by whom.
+    pub fn retried(&self) -> Vec<(RunId, Author)> {
+        lock(&self.retried).clone()
     }
 
     /// Gives a run its log.
@@ -167,6 +173,34 @@ impl RunDesk for FakeRunDesk {
         self.put(run);
         lock(&self.canceled).push((id, by.clone()));
         Ok(RunCancel::Done)
+    }
+
+    async fn retry(&self, id: RunId, projects: &Projects, by: &Author) -> Result<RunRetry, PortError> {
+        let Some(run) = RunDesk::get(self, id, projects).await? else {
+            return Ok(RunRetry::NotFound);
+        };
+        if !run.state.is_retryable() {
+            return Ok(RunRetry::NotAllowed(run.state));
+        }
+        let (next, busy) = {
+            let runs = lock(&self.runs);
+            let same = |one: &&RunSummary| one.repository == run.repository && one.issue == run.issue;
+            let busy = runs.values().filter(same).find(|one| !one.state.is_final());
+            let last = runs.keys().last().map_or(0, |last| last.0);
+            (RunId(last + 1), busy.map(|one| one.id))
+        };
+        if let Some(busy) = busy {
+            return Ok(RunRetry::IssueBusy(busy));
+        }
+        self.put(RunSummary {
+            id: next,
+            state: RunState::Pending,
+            started_at: None,
+            finished_at: None,
+            ..run
+        });
+        lock(&self.retried).push((id, by.clone()));
+        Ok(RunRetry::Created(next))
     }
 }
 

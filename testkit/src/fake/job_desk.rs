@@ -97,6 +97,16 @@ impl FakeJobDesk {
     }
 }
 
+impl FakeJobDesk {
+    fn is_there(&self, id: JobId, projects: &Projects) -> bool {
+        let jobs = lock(&self.jobs);
+        *projects == Projects::All
+            || jobs
+                .get(&id)
+                .is_some_and(|job| self.is_seen(&job.summary, projects))
+    }
+}
+
 /// The states in which a job can be changed so.
 fn states(change: JobChange) -> &'static [JobState] {
     use JobState::{Cancelled, Completed, Dead, Ready, Running, Scheduled, Waiting};
@@ -217,20 +227,27 @@ impl JobDesk for FakeJobDesk {
         Ok(self.act(id, change, by))
     }
 
-    async fn count(&self, filter: &JobFilter) -> Result<JobPreview, PortError> {
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError> {
         let jobs = lock(&self.jobs);
         let matching = jobs
             .values()
-            .filter(|job| matches(filter, &job.summary) && has_args(filter, job));
+            .filter(|job| matches(filter, &job.summary) && has_args(filter, job))
+            .filter(|job| self.is_seen(&job.summary, projects));
         Ok(JobPreview {
             count: matching.count() as i64,
             at_least: false,
         })
     }
 
-    async fn preview(&self, jobs: &JobSelection, change: JobChange) -> Result<JobPreview, PortError> {
+    async fn preview(
+        &self,
+        jobs: &JobSelection,
+        change: JobChange,
+        projects: &Projects,
+    ) -> Result<JobPreview, PortError> {
+        let chosen = self.chosen(jobs, change).into_iter();
         Ok(JobPreview {
-            count: self.chosen(jobs, change).len() as i64,
+            count: chosen.filter(|id| self.is_there(*id, projects)).count() as i64,
             at_least: false,
         })
     }
@@ -239,11 +256,19 @@ impl JobDesk for FakeJobDesk {
         &self,
         jobs: &JobSelection,
         change: JobChange,
+        projects: &Projects,
         by: &Author,
     ) -> Result<JobsChanged, PortError> {
         let mut changed = JobsChanged::default();
         for id in self.chosen(jobs, change) {
-            let reason = match self.act(id, change, by) {
+            let action = if self.is_there(id, projects) {
+                self.act(id, change, by)
+            } else if matches!(jobs, JobSelection::Matching(_)) {
+                continue;
+            } else {
+                JobAction::NotFound
+            };
+            let reason = match action {
                 JobAction::Done => {
                     changed.done += 1;
                     continue;

@@ -1,10 +1,10 @@
 //! Makes a run out of a delivery, at most once.
 
-use domain::flow::{FlowActor, FlowEvent};
+use domain::flow::{Author, FlowActor, FlowEvent};
 use domain::id::RunId;
 use domain::job::{NewJob, RunReport, RunStart};
 use domain::port::PortError;
-use domain::run::{Created, NewRun};
+use domain::run::{Created, NewRun, Run};
 use serde_json::json;
 
 use crate::enqueue::enqueue;
@@ -16,11 +16,25 @@ use crate::{Store, flow};
 const TRIES: usize = 3;
 
 pub(super) async fn create(store: &Store, run: &NewRun) -> Result<Created, PortError> {
+    create_as(store, run, None).await
+}
+
+/// A run that does again what another one was to do, as somebody wishes who is recorded with it.
+pub(crate) struct Again<'a> {
+    pub(crate) of: &'a Run,
+    pub(crate) by: &'a Author,
+}
+
+pub(crate) async fn create_as(
+    store: &Store,
+    run: &NewRun,
+    again: Option<&Again<'_>>,
+) -> Result<Created, PortError> {
     for _ in 0..TRIES {
-        if let Some(id) = insert(store, run).await? {
+        if let Some(id) = insert(store, run, again).await? {
             return Ok(Created::New(id));
         }
-        if let Some(known) = in_the_way(store, run).await? {
+        if let Some(known) = in_the_way(store, run, again.is_some()).await? {
             return Ok(known);
         }
     }
@@ -31,11 +45,12 @@ pub(super) async fn create(store: &Store, run: &NewRun) -> Result<Created, PortE
     })
 }
 
-async fn insert(store: &Store, run: &NewRun) -> Result<Option<RunId>, PortError> {
+async fn insert(store: &Store, run: &NewRun, again: Option<&Again<'_>>) -> Result<Option<RunId>, PortError> {
     let mut tx = store.begin().await?;
     let id = sqlx::query_scalar!(
-        "insert into runs.run (project_id, repository_id, issue, stage, revise, correlation_id, requested_by)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        "insert into runs.run (project_id, repository_id, issue, stage, revise, correlation_id, requested_by,
+            retry_of)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         on conflict do nothing returning id",
         run.repository.project.id.0,
         run.repository.id.0,
@@ -44,6 +59,7 @@ async fn insert(store: &Store, run: &NewRun) -> Result<Option<RunId>, PortError>
         run.revise,
         run.correlation_id.as_str(),
         &*clean(&run.requested_by),
+        again.map(|again| again.of.id.0),
     )
     .fetch_optional(&mut *tx)
     .await
@@ -63,6 +79,20 @@ async fn insert(store: &Store, run: &NewRun) -> Result<Option<RunId>, PortError>
         }),
     };
     flow::append(&mut tx, event).await.map_err(db)?;
+    if let Some(again) = again {
+        let event = FlowEvent {
+            correlation_id: run.correlation_id.clone(),
+            run: Some(again.of.id),
+            kind: "run.retried",
+            actor: again.by.actor.clone(),
+            data: json!({
+                "before": { "run": again.of.id, "status": again.of.state.as_str() },
+                "after": { "run": id, "status": "pending" },
+                "reason": again.by.reason,
+            }),
+        };
+        flow::append(&mut tx, event).await.map_err(db)?;
+    }
     let jobs = vec![
         NewJob::new(&RunStart { run_id: id }).correlated(&run.correlation_id),
         NewJob::new(&RunReport { run_id: id }).correlated(&run.correlation_id),
@@ -73,15 +103,16 @@ async fn insert(store: &Store, run: &NewRun) -> Result<Option<RunId>, PortError>
 }
 
 /// The run that kept the new one from being inserted: of the same delivery, or of the same issue.
-async fn in_the_way(store: &Store, run: &NewRun) -> Result<Option<Created>, PortError> {
+async fn in_the_way(store: &Store, run: &NewRun, again: bool) -> Result<Option<Created>, PortError> {
     let row = sqlx::query!(
-        r#"select id, (correlation_id = $1) as "same_cause!" from runs.run
-        where correlation_id = $1 or (repository_id = $2 and issue = $3
+        r#"select id, (correlation_id = $1 and retry_of is null and not $4) as "same_cause!" from runs.run
+        where (correlation_id = $1 and retry_of is null and not $4) or (repository_id = $2 and issue = $3
             and status not in ('succeeded', 'failed', 'canceled', 'timed_out'))
         order by 2 desc limit 1"#,
         run.correlation_id.as_str(),
         run.repository.id.0,
         run.issue,
+        again,
     )
     .fetch_optional(&store.pool)
     .await

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use domain::access::{
     Digest, Identity, NewSignIn, NewSigningKey, OwnerWish, PlatformRole, Refreshed, SessionTimes,
 };
+use domain::audit::{AuditFilter, AuditPlace};
 use domain::flow::FlowActor;
 use domain::port::PortError;
 use domain::port::access::{SignIns, SigningKeys, UserDesk};
+use domain::port::staff::AuditDesk;
 use domain::{Precondition, Secret};
 use postgres::{Options, Store};
 
@@ -104,6 +106,18 @@ async fn of_two_that_refresh_at_once_one_ends_the_session() {
             .await,
         5
     );
+    // Nobody's deed, and in the audit all the same.
+    let filter = AuditFilter {
+        actor: Some("system".to_owned()),
+        action: Some("access.refresh_token_reused".to_owned()),
+        ..AuditFilter::default()
+    };
+    let page = world
+        .store
+        .entries(&filter, AuditPlace::NEWEST, 50)
+        .await
+        .unwrap();
+    assert_eq!(page.entries.len(), 5);
 }
 
 #[tokio::test]

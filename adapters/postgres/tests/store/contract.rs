@@ -40,6 +40,14 @@ async fn delivery_desk() {
 }
 
 #[tokio::test]
+async fn run_retry() {
+    let world = World::create().await;
+    contract::run_retry(&world.store, &world.store, &world.repository)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn run_desk() {
     let world = World::create().await;
     contract::run_desk(&world.store, &world.store, &world.repository)

@@ -170,16 +170,16 @@ async fn many_jobs_are_counted_and_then_changed() {
         queue: Some("mail".to_owned()),
         ..JobFilter::default()
     });
-    let preview = JobDesk::preview(&world.store, &jobs, JobChange::Cancel)
+    let preview = JobDesk::preview(&world.store, &jobs, JobChange::Cancel, &Projects::All)
         .await
         .unwrap();
     assert_eq!((preview.count, preview.at_least), (3, false));
-    let changed = JobDesk::apply(&world.store, &jobs, JobChange::Cancel, &ann())
+    let changed = JobDesk::apply(&world.store, &jobs, JobChange::Cancel, &Projects::All, &ann())
         .await
         .unwrap();
     assert_eq!((changed.done, changed.requested, changed.stopped), (3, 0, None));
     let named = JobSelection::Ids(vec![other, JobId(i64::MAX)]);
-    let changed = JobDesk::apply(&world.store, &named, JobChange::Retry, &ann())
+    let changed = JobDesk::apply(&world.store, &named, JobChange::Retry, &Projects::All, &ann())
         .await
         .unwrap();
     assert_eq!(changed.done, 0);

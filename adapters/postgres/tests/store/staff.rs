@@ -4,7 +4,7 @@ use domain::access::{PlatformRole, ProjectRole, Projects};
 use domain::audit::{AuditFilter, AuditPlace};
 use domain::delivery::{Accepted, NewDelivery};
 use domain::flow::{Author, FlowActor};
-use domain::job::{JobChange, JobFilter};
+use domain::job::{JobChange, JobFilter, JobSelection, JobState};
 use domain::overview::Window;
 use domain::port::access::{MemberDesk, UserDesk};
 use domain::port::staff::{
@@ -13,7 +13,7 @@ use domain::port::staff::{
 use domain::port::{Inbox, JobDesk, Ledger, QueueDesk};
 use domain::project::{Kept, NewProject, Preflight, ProjectEdit};
 use domain::queue::Pausable;
-use domain::{Precondition, ProjectId};
+use domain::{JobId, Precondition, ProjectId};
 use queue::NewJob;
 use serde_json::json;
 use testkit::contract::{delivery, fresh_delivery_id};
@@ -104,6 +104,62 @@ async fn jobs_belong_to_the_project_of_their_deliverys_repository() {
         .await
         .unwrap();
     assert!(page.jobs.is_empty() && page.next.is_none());
+}
+
+#[tokio::test]
+async fn members_count_and_change_many_jobs_of_their_projects_only() {
+    let world = World::create().await;
+    let store = &world.store;
+    let accept = async |repository: &str| {
+        let id = fresh_delivery_id();
+        let new = NewDelivery {
+            repository: Some(repository.to_owned()),
+            ..delivery(&id, b"{}")
+        };
+        match store.accept(new).await.unwrap() {
+            Accepted::New(job) => job,
+            other => panic!("{other:?}"),
+        }
+    };
+    let own = [
+        accept("Codertocat/Hello-World").await,
+        accept("codertocat/hello-world").await,
+    ];
+    let foreign = accept("codertocat/other").await;
+    let demo = Projects::Only(vec![world.repository.project.id]);
+    let of = |kind: &str| JobFilter {
+        kind: Some(kind.to_owned()),
+        ..JobFilter::default()
+    };
+    let deliveries = of("github.delivery");
+    for (filter, projects, found) in [
+        (&deliveries, &Projects::All, 3),
+        (&deliveries, &demo, 2),
+        (&of("run.start"), &Projects::All, 0),
+        (&deliveries, &Projects::default(), 0),
+    ] {
+        let counted = store.count(filter, projects).await.unwrap();
+        assert_eq!((counted.count, counted.at_least), (found, false), "{projects:?}");
+    }
+    let by = &ann();
+    let all = JobSelection::Matching(deliveries);
+    let named = JobSelection::Ids(vec![own[0], own[1], foreign, JobId(i64::MAX)]);
+    for (jobs, found) in [(&all, 2), (&named, 2)] {
+        let preview = store.preview(jobs, JobChange::Cancel, &demo).await.unwrap();
+        assert_eq!(preview.count, found, "{jobs:?}");
+    }
+    let changed = store
+        .apply(&named, JobChange::Priority(7), &demo, by)
+        .await
+        .unwrap();
+    assert_eq!((changed.done, changed.refused["no such job"]), (2, 2));
+    let changed = store.apply(&all, JobChange::Cancel, &demo, by).await.unwrap();
+    assert_eq!((changed.done, changed.refused.len()), (2, 0));
+    let left = JobDesk::get(store, foreign, &Projects::All)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((left.summary.state, left.summary.priority), (JobState::Ready, 0));
 }
 
 #[tokio::test]

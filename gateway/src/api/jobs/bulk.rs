@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::JobId;
+use domain::access::Right;
 use domain::job::{self, JobChange, JobFilter, JobSelection};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -198,13 +199,13 @@ impl From<job::JobsChanged> for BulkDone {
     }
 }
 
-/// Counts what the same body would change, up to 100,000; changes nothing.
+/// Counts what the same body would change, up to 100,000; changes nothing. Members find their projects' jobs only.
 #[utoipa::path(
     post,
     path = "/api/v1/staff/jobs/bulk/preview",
     operation_id = "preview_jobs",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_read"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     request_body = BulkWish,
     responses(
@@ -213,25 +214,27 @@ impl From<job::JobsChanged> for BulkDone {
 )]
 pub(crate) async fn preview(
     State(app): State<Arc<App>>,
+    who: Who,
     _: NoParams,
     Body(bulk): Body<BulkWish>,
 ) -> Result<Json<BulkPreview>, ApiError> {
     let (jobs, change) = bulk.read()?;
-    let preview = app.ports.jobs.preview(&jobs, change).await?;
+    let own = who.projects(Right::ProjectWrite);
+    let preview = app.ports.jobs.preview(&jobs, change, &own).await?;
     Ok(Json(BulkPreview {
         count: preview.count,
         at_least: preview.at_least,
     }))
 }
 
-/// Changes many jobs, the newest first, a thousand in a transaction together with their audit. What is done stays
-/// done when the answer fails or takes too long: the same call again does the rest.
+/// Changes many jobs, the newest first, a thousand in a transaction together with their audit; members those of projects
+/// in which they may change jobs. What is done stays done when the answer fails or takes too long: the same call again does the rest.
 #[utoipa::path(
     post,
     path = "/api/v1/staff/jobs/bulk",
     operation_id = "change_jobs",
     tag = "jobs",
-    extensions(("x-right" = json!("platform_write"))),
+    extensions(("x-right" = json!("project_write"))),
     security(("staff" = [])),
     request_body = BulkWish,
     responses(
@@ -246,7 +249,8 @@ pub(crate) async fn apply(
 ) -> Result<Json<BulkDone>, ApiError> {
     let by = author(&who, bulk.reason.take());
     let (jobs, change) = bulk.read()?;
-    let changed = app.ports.jobs.apply(&jobs, change, &by).await?;
+    let own = who.projects(Right::ProjectWrite);
+    let changed = app.ports.jobs.apply(&jobs, change, &own, &by).await?;
     if let Some(stopped) = &changed.stopped {
         tracing::warn!(error = stopped.error, "a change of many jobs stopped early");
     }

@@ -1,12 +1,13 @@
-//! Changes of one run.
+//! Changes of one run, and another try of what it was to do.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use domain::RunId;
 use domain::access::Right;
-use domain::run::RunCancel;
+use domain::run::{RunCancel, RunRetry};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -58,12 +59,62 @@ pub(crate) async fn cancel(
             let state = state.as_str();
             Err(catalogue::RUN_STATE.with(format!("run {id} has ended: it is {state}")))
         }
-        RunCancel::NotFound => {
-            let seen = runs.get(id, &who.projects(Right::ProjectRead)).await?;
-            Err(seen.map_or_else(
-                || unknown(id),
-                |_| catalogue::FORBIDDEN.with("this needs the right `project_write` in the run's project"),
-            ))
+        RunCancel::NotFound => Err(not_changeable(&app, &who, id).await?),
+    }
+}
+
+/// Whether it is there for the one who asks, and not theirs to change, or not there at all.
+async fn not_changeable(app: &App, who: &Who, id: RunId) -> Result<ApiError, ApiError> {
+    let seen = app.ports.runs.get(id, &who.projects(Right::ProjectRead)).await?;
+    Ok(seen.map_or_else(
+        || unknown(id),
+        |_| catalogue::FORBIDDEN.with("this needs the right `project_write` in the run's project"),
+    ))
+}
+
+/// Runs again what a run was to do that failed, was canceled or took too long: a new run of the same issue and stage, under
+/// the same correlation id.
+#[utoipa::path(
+    post,
+    path = "/api/v1/staff/runs/{id}/retry",
+    operation_id = "retry_run",
+    tag = "runs",
+    extensions(("x-right" = json!("project_write"))),
+    security(("staff" = [])),
+    params(("id" = i64, Path, description = "The run that ended"), ReasonQuery),
+    responses(
+        (status = 201, description = "The new run", body = RunDone),
+        (status = 409, description = "It has not ended or ended well, or its issue has another unfinished run (`run_state`)"),
+    )
+)]
+pub(crate) async fn retry(
+    State(app): State<Arc<App>>,
+    who: Who,
+    Id(id): Id<RunId>,
+    Params(query): Params<ReasonQuery>,
+) -> Result<(StatusCode, Json<RunDone>), ApiError> {
+    let by = author(&who, query.reason);
+    let runs = &app.ports.runs;
+    match runs.retry(id, &who.projects(Right::ProjectWrite), &by).await? {
+        RunRetry::Created(new) => {
+            let done = RunDone {
+                run_id: new.0,
+                status: RunStatus::Pending,
+            };
+            Ok((StatusCode::CREATED, Json(done)))
         }
+        RunRetry::NotAllowed(state) => {
+            let state = state.as_str();
+            Err(catalogue::RUN_STATE.with(format!(
+                "run {id} is {state}: only what failed, was canceled or took too long is run again"
+            )))
+        }
+        RunRetry::IssueBusy(busy) => Err(catalogue::RUN_STATE.with(format!(
+            "run {busy} of the same issue has not ended: wait for it, or cancel it"
+        ))),
+        RunRetry::Closed => Err(catalogue::RUN_STATE.with(
+            "its repository is in no project any more, or its project is archived: no run is started there",
+        )),
+        RunRetry::NotFound => Err(not_changeable(&app, &who, id).await?),
     }
 }

@@ -41,6 +41,13 @@ export default {
     comment: 'Status comment',
     copyPod: 'Copy namespace and Job',
   },
+  retry: {
+    action: 'Run again',
+    ask: 'Run {id} again?',
+    help: 'A new run does the same for issue #{issue}. This one stays as it is.',
+    reasonHelp: 'For the audit; may be left empty.',
+    done: 'Run {id} is done again',
+  },
   cancel: {
     action: 'Cancel run',
     ask: 'Cancel run {id}?',

@@ -1,6 +1,7 @@
 /** What the runs' screens ask of the gateway, and what they have it do. */
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
+import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
 import type { paths } from '@/api/schema'
 import type { Filter } from '@/components/filters'
@@ -61,6 +62,15 @@ export function useTraceJobs(correlationId: Ref<string>) {
 /** Lines of a log; see the gateway's `read_run_log`. */
 export function readLog(id: number, query: LogQuery, signal?: AbortSignal): Promise<LogPage> {
   return unwrap(api.GET('/api/v1/staff/runs/{id}/log', { params: { path: { id }, query }, signal }))
+}
+
+/** The new run. */
+export function useRetryRun() {
+  return useAction(
+    ({ id, reason }: { id: number; reason?: string }) =>
+      unwrap(api.POST('/api/v1/staff/runs/{id}/retry', { params: { path: { id }, query: { reason } } })),
+    [['runs']],
+  )
 }
 
 export function useCancelRun() {
