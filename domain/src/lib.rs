@@ -3,6 +3,7 @@
 //! * Types parsed at the edge: [`id`], [`delivery`], [`repository`], [`label`], [`stage`], [`event`].
 //! * State machines and policies, all pure: [`run`], [`policy`].
 //! * People, roles and rights: [`access`].
+//! * Agents as staff see them: [`agent`].
 //! * What is shown live: [`live`].
 //! * What somebody saw before they change it: [`precondition`].
 //! * The typed jobs that carry work from one step to the next: [`job`]; the queues that they stand in: [`queue`].
@@ -14,6 +15,7 @@
 //! [`job::RunReport`] writes the status comment through [`port::Forge`].
 
 pub mod access;
+pub mod agent;
 pub mod audit;
 pub mod clock;
 pub mod delivery;

@@ -2,6 +2,7 @@
 //! answers with views of its own, so that the domain stays free of how it is shown.
 
 pub(crate) mod access;
+pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod auth;
 mod author;

@@ -9,7 +9,7 @@ use domain::port::access::{
     DeviceSignIns, IdentityProvider, MemberDesk, OwnAccess, Principals, SignIns, SigningKeys, UserDesk,
 };
 use domain::port::staff::{
-    AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositorySetup, SystemDesk,
+    AgentDesk, AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositorySetup, SystemDesk,
 };
 use domain::port::{
     ChangeFeed, DeliveryDesk, IdempotentRequests, Inbox, JobDesk, QueueDesk, RunDesk, ScheduleDesk,
@@ -106,6 +106,8 @@ pub struct StaffPorts {
     pub projects: Arc<dyn ProjectDesk>,
     /// Their repositories.
     pub repositories: Arc<dyn RepositoryDesk>,
+    /// Agents.
+    pub agents: Arc<dyn AgentDesk>,
     /// What runs where.
     pub system: Arc<dyn SystemDesk>,
 }
@@ -114,13 +116,14 @@ impl StaffPorts {
     /// All of them from one store.
     pub fn of<T>(store: Arc<T>) -> Self
     where
-        T: OverviewDesk + AuditDesk + ProjectDesk + RepositoryDesk + SystemDesk + 'static,
+        T: OverviewDesk + AuditDesk + ProjectDesk + RepositoryDesk + AgentDesk + SystemDesk + 'static,
     {
         Self {
             overview: store.clone(),
             audit: store.clone(),
             projects: store.clone(),
             repositories: store.clone(),
+            agents: store.clone(),
             system: store,
         }
     }

@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 
 use crate::api::access::{members, own, users};
 use crate::api::{
-    audit, auth, deliveries, device, jobs, overview, projects, queues, repositories, runs, schedules, stream,
-    system,
+    agents, audit, auth, deliveries, device, jobs, overview, projects, queues, repositories, runs, schedules,
+    stream, system,
 };
 use crate::app::App;
 use crate::auth::guard;
@@ -43,6 +43,7 @@ use crate::{health, idempotency, metrics, precondition, webhook};
         (name = "access", description = "Signing in, people, members, own sessions and tokens"),
         (name = "projects", description = "Projects, their slots"),
         (name = "repositories", description = "Repositories of projects: token, webhook, labels"),
+        (name = "agents", description = "What agents do, and how workers run them"),
         (name = "system", description = "What runs where, and how it is configured"),
         (name = "audit", description = "Who changed what"),
         (name = "live", description = "What changes, as it changes"),
@@ -92,6 +93,7 @@ fn staff_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(overview::show))
         .routes(routes!(audit::list))
+        .routes(routes!(agents::list))
         .routes(routes!(system::show))
         .routes(routes!(system::settings))
         .routes(routes!(projects::list))

@@ -1,5 +1,6 @@
 /** All features, in the order of the sidebar: one line each. */
 import { account } from './features/account'
+import { agents } from './features/agents'
 import { audit } from './features/audit'
 import { deliveries } from './features/deliveries'
 import { device } from './features/device'
@@ -22,6 +23,7 @@ export const features = [
   schedules,
   projects,
   repositories,
+  agents,
   people,
   audit,
   system,

@@ -22,3 +22,4 @@ mod watch;
 
 pub use access::{Access, ConnectError};
 pub use cluster::KubeCluster;
+pub use manifest::limits::agent_quantities;

@@ -3,7 +3,7 @@
 
 mod access;
 mod job;
-mod limits;
+pub(crate) mod limits;
 mod namespace;
 mod network;
 

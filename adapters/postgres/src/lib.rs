@@ -12,6 +12,7 @@
 //! that knows how a [`domain::job::NewJob`] is put into the queue.
 
 mod access;
+mod agent_desk;
 mod audit_desk;
 mod change_feed;
 mod delivery_desk;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use domain::Redactor;
+use domain::agent::AgentSettings;
+use domain::port::staff::AgentDesk;
 use domain::port::{Cluster, Forge};
 use github::{GithubSettings, TokenedForge};
 use jobs::{Ctx, Worker, WorkerOptions};
@@ -55,6 +57,7 @@ pub(crate) async fn run(env: &Environment, arguments: Arguments) -> Result<()> {
     let listener = gateway::listen(config.metrics_listen, variables::METRICS_LISTEN.name).await?;
     let store = database::connect(&config.database, "codex-k8s worker", &shutdown).await?;
     keep_finished(&config, &store).await?;
+    announce(&config, &store).await?;
     let worker = compose(&config, &store).await?;
 
     // These outlive the drain: an orchestrator goes on asking, and jobs go on counting.
@@ -88,6 +91,32 @@ async fn keep_finished(config: &config::Worker, store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// Tells staff how this worker runs agents.
+async fn announce(config: &config::Worker, store: &Store) -> Result<()> {
+    let settings = settings(config);
+    let [requests, limits] = kubernetes::agent_quantities();
+    let agents = AgentSettings {
+        image: settings.agent_image,
+        command: settings.agent_command,
+        deadline_s: settings.agent_deadline_s,
+        namespace_lease_s: settings.namespace_lease_s,
+        log_limit_bytes: settings.log_limit_bytes,
+        requests,
+        limits,
+    };
+    let announced = store.announce(&name(), &agents).await;
+    announced.context("can't say how this worker runs agents")
+}
+
+fn settings(config: &config::Worker) -> jobs::Settings {
+    jobs::Settings {
+        agent_image: config.agent.image.clone(),
+        agent_command: config.agent.command.clone(),
+        agent_deadline_s: i64::from(config.agent.deadline_s),
+        ..jobs::Settings::default()
+    }
+}
+
 /// The worker on this store, with GitHub and Kubernetes as configured.
 async fn compose(config: &config::Worker, store: &Store) -> Result<Worker> {
     let shared = Arc::new(store.clone());
@@ -97,12 +126,7 @@ async fn compose(config: &config::Worker, store: &Store) -> Result<Worker> {
         forge: forge(&config.github, shared)?,
         cluster: cluster(&config.cluster).await?,
         redactor: Redactor::new(&config.secrets),
-        settings: Arc::new(jobs::Settings {
-            agent_image: config.agent.image.clone(),
-            agent_command: config.agent.command.clone(),
-            agent_deadline_s: i64::from(config.agent.deadline_s),
-            ..jobs::Settings::default()
-        }),
+        settings: Arc::new(settings(config)),
     };
     let concurrency = usize::try_from(config.concurrency)?;
     let options = WorkerOptions {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::PortError;
 use crate::access::Projects;
+use crate::agent::{AgentSettings, AgentsAtWork};
 use crate::audit::{AuditFilter, AuditPage, AuditPlace};
 use crate::flow::FlowActor;
 use crate::id::{ProjectId, RepositoryId};
@@ -148,4 +149,13 @@ pub trait RepositoryTokens: Send + Sync {
 pub trait SystemDesk: Send + Sync {
     /// As it is now.
     async fn system(&self) -> Result<System, PortError>;
+}
+
+/// Agents: how workers run them, and how their runs end.
+#[async_trait]
+pub trait AgentDesk: Send + Sync {
+    /// Says how this worker runs agents, in place of what one of its name said before.
+    async fn announce(&self, worker: &str, settings: &AgentSettings) -> Result<(), PortError>;
+    /// What living workers said, and the last runs.
+    async fn agents(&self) -> Result<AgentsAtWork, PortError>;
 }

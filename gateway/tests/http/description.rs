@@ -63,7 +63,7 @@ async fn every_documented_route_is_routed_and_guarded_as_said() {
         ..settings()
     });
     let routes = routes();
-    assert_eq!(routes.len(), 88);
+    assert_eq!(routes.len(), 89);
     for (method, path, guarded) in &routes {
         assert_eq!(*guarded, path.starts_with("/api/v1/staff/"), "{method} {path}");
         let bare = open.ask(request(method, path, None)).await;

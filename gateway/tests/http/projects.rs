@@ -3,6 +3,9 @@
 use axum::http::Method;
 use domain::ProjectId;
 use domain::access::{PlatformRole, ProjectRole};
+use domain::agent::AgentSettings;
+use domain::port::staff::AgentDesk;
+use domain::stage::Stage;
 use serde_json::{Value, json};
 
 use crate::description::request;
@@ -181,4 +184,22 @@ async fn what_runs_and_how_it_is_configured() {
         (&settings[0]["value"], &settings[1]["value"]),
         (&json!("hunter2"), &Value::Null)
     );
+}
+
+#[tokio::test]
+async fn agents_are_as_workers_run_them() {
+    let world = world();
+    let settings = AgentSettings {
+        image: "agents/dev:7".to_owned(),
+        command: vec!["codex-k8s".to_owned(), "agent".to_owned()],
+        deadline_s: 3_600,
+        namespace_lease_s: 86_400,
+        log_limit_bytes: 10_485_760,
+        requests: [("cpu".to_owned(), "250m".to_owned())].into(),
+        limits: [("cpu".to_owned(), "2".to_owned())].into(),
+    };
+    world.staff.announce("worker-0", &settings).await.unwrap();
+    world.staff.put_runs(Stage::Dev, "failed", 2);
+    world.staff.put_runs(Stage::Dev, "succeeded", 40);
+    insta::assert_json_snapshot!(world.staff(Method::GET, "agents").await.json());
 }

@@ -4,11 +4,12 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::DateTime;
+use domain::agent::{AgentSettings, AgentsAtWork, AnnouncedAgents};
 use domain::audit::{AuditEntry, AuditFilter, AuditPage, AuditPlace};
 use domain::overview::{Figures, Health, OpenRuns, Overview, Window};
 use domain::port::PortError;
-use domain::port::staff::{AuditDesk, OverviewDesk, SystemDesk};
-
+use domain::port::staff::{AgentDesk, AuditDesk, OverviewDesk, SystemDesk};
+use domain::stage::Stage;
 use domain::system::{DatabaseServer, Schema, System};
 
 use super::desks::{at_most, lock};
@@ -19,6 +20,7 @@ use super::projects::Projects as Kept;
 pub struct FakeStaff {
     overview: Mutex<Option<Overview>>,
     audit: Mutex<Vec<AuditEntry>>,
+    agents: Mutex<AgentsAtWork>,
     pub(super) kept: Mutex<Kept>,
 }
 
@@ -33,6 +35,31 @@ impl FakeStaff {
     /// Puts a change into the audit.
     pub fn put_audit(&self, entry: AuditEntry) {
         lock(&self.audit).push(entry);
+    }
+}
+
+impl FakeStaff {
+    /// Has so many of the last runs of a stage stand so.
+    pub fn put_runs(&self, stage: Stage, status: &str, count: i64) {
+        lock(&self.agents).runs.push((stage, status.to_owned(), count));
+    }
+}
+
+#[async_trait]
+impl AgentDesk for FakeStaff {
+    async fn announce(&self, worker: &str, settings: &AgentSettings) -> Result<(), PortError> {
+        let mut agents = lock(&self.agents);
+        agents.workers.retain(|one| one.worker != worker);
+        agents.workers.push(AnnouncedAgents {
+            worker: worker.to_owned(),
+            settings: settings.clone(),
+            announced_at: DateTime::UNIX_EPOCH,
+        });
+        Ok(())
+    }
+
+    async fn agents(&self) -> Result<AgentsAtWork, PortError> {
+        Ok(lock(&self.agents).clone())
     }
 }
 

@@ -21,6 +21,15 @@ fn quantities(of: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
         .collect()
 }
 
+/// What every agent's container is promised, and what it may use at most: quantities by resource.
+pub fn agent_quantities() -> [BTreeMap<String, String>; 2] {
+    [REQUESTS, LIMITS].map(|of| {
+        of.iter()
+            .map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned()))
+            .collect()
+    })
+}
+
 /// The agent's container's share.
 pub(crate) fn agent_resources() -> ResourceRequirements {
     ResourceRequirements {

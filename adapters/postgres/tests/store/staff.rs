@@ -1,6 +1,7 @@
 //! What staff see of the whole, on the real database.
 
 use domain::access::{PlatformRole, ProjectRole, Projects};
+use domain::agent::AgentSettings;
 use domain::audit::{AuditFilter, AuditPlace};
 use domain::delivery::{Accepted, NewDelivery};
 use domain::flow::{Author, FlowActor};
@@ -8,11 +9,12 @@ use domain::job::{JobChange, JobFilter, JobSelection, JobState};
 use domain::overview::Window;
 use domain::port::access::{MemberDesk, UserDesk};
 use domain::port::staff::{
-    AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositoryTokens, SystemDesk,
+    AgentDesk, AuditDesk, OverviewDesk, ProjectDesk, RepositoryDesk, RepositoryTokens, SystemDesk,
 };
 use domain::port::{Inbox, JobDesk, Ledger, QueueDesk};
 use domain::project::{Kept, NewProject, Preflight, ProjectEdit};
 use domain::queue::Pausable;
+use domain::stage::Stage;
 use domain::{JobId, Precondition, ProjectId};
 use queue::NewJob;
 use serde_json::json;
@@ -432,5 +434,44 @@ async fn what_runs_where() {
             .migrations
             .iter()
             .any(|one| one.owner == "queue" && one.version == 1)
+    );
+}
+
+#[tokio::test]
+async fn agents_are_as_living_workers_say_and_as_the_last_runs_stand() {
+    let world = World::create().await;
+    let store = &world.store;
+    let mut settings = AgentSettings {
+        image: "agent:1".to_owned(),
+        command: vec!["codex-k8s".to_owned()],
+        deadline_s: 60,
+        namespace_lease_s: 3_600,
+        log_limit_bytes: 1_024,
+        requests: [("cpu".to_owned(), "1".to_owned())].into(),
+        limits: [("cpu".to_owned(), "2".to_owned())].into(),
+    };
+    store.announce("pod-0", &settings).await.unwrap();
+    store.announce("pod-1", &settings).await.unwrap();
+    "agent:2".clone_into(&mut settings.image);
+    store.announce("pod-0", &settings).await.unwrap();
+    assert!(store.agents().await.unwrap().workers.is_empty(), "nobody lives");
+    world
+        .run("insert into queue.worker (name, queues, kinds, concurrency, lease_ms) values ('pod-0', '{}', '{}', 1, 60000)")
+        .await;
+    let run = testkit::contract::new_run(&world.repository, 1);
+    domain::port::RunStore::create(store, run).await.unwrap();
+    let found = store.agents().await.unwrap();
+    assert_eq!((found.workers.len(), &found.workers[0].settings), (1, &settings));
+    assert_eq!(found.runs, [(Stage::Dev, "pending".to_owned(), 1)]);
+    // What a pod said that is long gone is forgotten when another one speaks.
+    world
+        .run("update platform.agent_settings set announced_at = announced_at - interval '2 days'")
+        .await;
+    store.announce("pod-2", &settings).await.unwrap();
+    let left = "select count(*) from platform.agent_settings where worker in ('pod-0', 'pod-2')";
+    assert_eq!(world.count(left).await, 2);
+    assert_eq!(
+        world.count("select count(*) from platform.agent_settings").await,
+        2
     );
 }
