@@ -20,9 +20,10 @@ export default defineConfig({
     }),
   ],
   resolve: {
-    alias: {
-      '@': fileURLToPath(new URL('src', import.meta.url)),
-    },
+    alias: [
+      { find: '@', replacement: fileURLToPath(new URL('src', import.meta.url)) },
+      { find: /^aria-hidden$/, replacement: fileURLToPath(new URL('src/shell/hideOthers.ts', import.meta.url)) },
+    ],
   },
   build: {
     outDir: 'dist/app',

@@ -16,7 +16,7 @@ interface Fixtures {
 }
 
 /** Asked for by a page that is closed, or refused as it should be: no complaint. */
-const EXPECTED = /net::ERR_ABORTED|status of (401|403|404|409|412|429)/
+const EXPECTED = /net::ERR_ABORTED|status of (401|403|404|409|412|422|429)/
 
 async function watch(page: Page, complaints: string[], tolerated: RegExp | null): Promise<void> {
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`))

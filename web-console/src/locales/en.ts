@@ -8,6 +8,8 @@ export default {
     paletteHelp: 'Go somewhere or do something',
     shortcuts: 'Keyboard shortcuts',
     shortcutsHelp: 'They work wherever you are not typing.',
+    notices: 'Notices',
+    dismiss: 'Dismiss',
     go: 'Go to',
     actions: 'Actions',
     view: 'View',

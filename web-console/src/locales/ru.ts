@@ -10,6 +10,8 @@ const ru: Translated<typeof en> = {
     paletteHelp: 'Перейти или выполнить действие',
     shortcuts: 'Сочетания клавиш',
     shortcutsHelp: 'Работают везде, где вы не вводите текст.',
+    notices: 'Уведомления',
+    dismiss: 'Скрыть',
     go: 'Перейти',
     actions: 'Действия',
     view: 'Вид',
