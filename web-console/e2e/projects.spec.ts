@@ -1,0 +1,81 @@
+import { expect, row, test } from './console'
+import { product } from './product'
+
+test('a project is made, gets a repository that is set up, and members', async ({ as }) => {
+  const page = await as('adam', '/projects')
+  const dialog = page.getByRole('dialog')
+  await page.getByRole('button', { name: 'New project' }).click()
+  await dialog.getByLabel(/^Project/).fill('Not good')
+  await expect(dialog.getByRole('button', { name: 'New project' })).toBeDisabled()
+  await dialog.getByLabel(/^Project/).fill('e2e-made')
+  await dialog.getByLabel(/^Title/).fill('Made in a test')
+  await dialog.getByRole('button', { name: 'New project' }).click()
+  await expect(page).toHaveURL(/\/projects\/e2e-made$/)
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Made in a test')
+
+  await page.getByRole('button', { name: 'Put a repository in' }).click()
+  await dialog.getByLabel(/^Name on GitHub/).fill('acme/website')
+  await dialog.getByRole('button', { name: 'Put a repository in' }).click()
+  await expect(page).toHaveURL(/\/repositories\/\d+$/)
+  await page.getByRole('button', { name: 'Look now' }).click()
+  await expect(page.getByRole('listitem').filter({ hasText: 'Repository' }).first()).toContainText(/Not set up|Not seen|As it has to be/)
+
+  await page.goto('/projects/e2e-made')
+  await page.getByRole('button', { name: 'Add a member' }).click()
+  await dialog.getByLabel(/^E-mail/).fill('rita@example.com')
+  await dialog.getByRole('button', { name: 'Add a member' }).click()
+  await expect(row(page, 'rita@example.com')).toBeVisible()
+  await page.getByRole('combobox', { name: 'Role of rita@example.com' }).click()
+  await page.getByRole('option', { name: 'Project admin' }).click()
+  await expect.poll(async () => {
+    const members = await product.api<{ email: string; role: string }[]>('projects/e2e-made/members')
+    return members.find(({ email }) => email === 'rita@example.com')?.role
+  }).toBe('admin')
+  await page.getByRole('button', { name: 'Remove rita@example.com' }).click()
+  await dialog.getByRole('button', { name: 'Remove rita@example.com' }).click()
+  await expect(page.getByText('No members yet: only platform admins see this project.')).toBeVisible()
+
+  await page.getByRole('button', { name: 'Archive' }).click()
+  await dialog.getByRole('button', { name: 'Archive' }).click()
+  await expect(page.getByText('Archived', { exact: true }).first()).toBeVisible()
+})
+
+test('a change of what somebody else changed meanwhile is refused', async ({ as }) => {
+  const page = await as('adam', '/projects/billing')
+  const dialog = page.getByRole('dialog')
+  await page.getByRole('button', { name: 'Change', exact: true }).click()
+  await dialog.getByLabel(/^Title/).fill('Mine')
+  const { slots, version } = await product.api<{ slots: number; version: number }>('projects/billing')
+  await product.api('projects/billing', 'PUT', { title: 'Theirs', slots, archived: false, version })
+  await dialog.getByRole('button', { name: 'Change', exact: true }).click()
+  await expect(dialog.getByRole('alert')).toContainText(/Request \S+/)
+  expect((await product.api<{ title: string }>('projects/billing')).title).toBe('Theirs')
+})
+
+test('a repository is looked at, and webhook, labels and token are mended', async ({ as }) => {
+  const { items } = await product.api<{ items: { id: number; name: string }[] }>('repositories?limit=50')
+  const checkout = items.find(({ name }) => name === 'acme/checkout')
+  const page = await as('olga', `/repositories/${checkout?.id}`)
+  const check = (name: string) => page.getByRole('listitem').filter({ has: page.getByText(name, { exact: true }) })
+  await page.getByRole('button', { name: 'Look now' }).click()
+  await expect(check('Token')).toBeVisible()
+  for (const [button, name] of [['Make the webhook', 'Webhook'], ['Make the labels', 'Labels']] as const) {
+    const mend = page.getByRole('button', { name: button })
+    if (await mend.isVisible()) await mend.click()
+    await expect(check(name)).toContainText('As it has to be')
+    await expect(mend).toHaveCount(0)
+  }
+  const dialog = page.getByRole('dialog')
+  await page.getByRole('button', { name: 'Set a token' }).click()
+  await dialog.getByLabel('Token').fill('ghp_isNotKnownToGitHub')
+  await dialog.getByRole('button', { name: 'Set a token' }).click()
+  await expect(dialog.getByRole('alert')).toBeVisible()
+  await dialog.getByLabel('Token').fill(product.state.github.token)
+  await dialog.getByRole('button', { name: 'Set a token' }).click()
+  await expect(dialog).toHaveCount(0)
+  await expect(page.getByText('Sealed with')).toBeVisible()
+  expect(await page.content(), 'a token is never shown').not.toContain(product.state.github.token)
+  await page.getByRole('button', { name: 'Remove the token' }).click()
+  await dialog.getByRole('button', { name: 'Remove the token' }).click()
+  await expect(page.getByText('The platform’s token: it has none of its own.')).toBeVisible()
+})
