@@ -18,7 +18,8 @@ export function bulkWish(change: BulkWish['change'], choice: Choice, reason?: st
   const filter = {
     ...rest,
     ...(state ? { states: [state as Schemas['JobState']] } : {}),
-    ...(args ? { args: readArgs(args) } : {}),
+    // What can't be read matches nothing: left out, it would match everything.
+    ...(args ? { args: readArgs(args) ?? args } : {}),
   }
   return Object.keys(filter).length > 0 ? { ...wish, filter: filter as BulkWish['filter'] } : { ...wish, all: true }
 }
