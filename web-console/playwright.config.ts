@@ -7,8 +7,8 @@ export default defineConfig({
   outputDir: 'dist/e2e/results',
   globalSetup: './e2e/setup.ts',
   workers: 1,
-  timeout: 45_000,
-  expect: { timeout: 10_000 },
+  timeout: 90_000,
+  expect: { timeout: 15_000 },
   reporter: [['list']],
   forbidOnly: true,
   projects: [

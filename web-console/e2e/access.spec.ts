@@ -42,7 +42,7 @@ test('people see what they may, and are told what they lack', async ({ as }) => 
   const { items } = await product.api<{ items: { id: number; repository: string }[] }>('runs?limit=100')
   const foreign = items.find(({ repository }) => repository === 'acme/billing')
   await page.goto(`/runs/${foreign?.id}`)
-  await expect(page.getByRole('alert')).toContainText('There is no such thing')
+  await expect(page.getByRole('alert').filter({ hasText: 'There is no such thing' })).toBeVisible()
 })
 
 test('a right that is taken away stops working in an open page, with the next request', async ({ as }) => {

@@ -80,8 +80,8 @@ export const test = base.extend<Fixtures>({
 
 /** Waits until nothing is under way: no skeletons, and the page has its heading. */
 export async function settled(page: Page): Promise<void> {
-  await expect(page.locator('[aria-busy="true"]')).toHaveCount(0)
   await expect(page.locator('h1').first()).toBeVisible()
+  await expect(page.locator('[aria-busy="true"]')).toHaveCount(0)
 }
 
 /** The row of a list that says this. */

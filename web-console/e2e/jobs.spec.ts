@@ -2,7 +2,7 @@ import { expect, row, test } from './console'
 import { product, type Job } from './product'
 
 async function deadJob(kind: string): Promise<Job> {
-  const { items } = await product.api<{ items: Job[] }>('jobs?state=dead&limit=50')
+  const { items } = await product.api<{ items: Job[] }>('jobs?state=dead&error=github%20refused&limit=50')
   const found = items.find((job) => job.kind === kind)
   if (!found) throw new Error(`no dead ${kind}`)
   return found

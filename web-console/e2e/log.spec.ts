@@ -3,7 +3,7 @@ import { expect, test } from './console'
 import { product } from './product'
 
 test('a log of 100,000 lines opens in a second, is searched, linked to and taken home', async ({ as }) => {
-  test.setTimeout(180_000)
+  test.setTimeout(300_000)
   await product.label('Codertocat/Hello-World', 100, 'run:dev')
   const talkative = await product.run(({ issue, status }) => issue === 100 && status === 'succeeded', 120)
   const page = await as('olga', '/runs')

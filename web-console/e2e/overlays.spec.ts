@@ -23,7 +23,7 @@ function overlays(job: number, running: number, delivery: string): [path: string
     ['/jobs', 'the palette', (page) => page.keyboard.press('Control+k')],
     ['/jobs', 'the palette, searched', async (page) => {
       await page.keyboard.press('Control+k')
-      await page.keyboard.type('dead')
+      await dialog(page).locator('input').fill('dead')
     }],
     ['/jobs', 'the help', (page) => page.keyboard.press('?')],
     ['/jobs', 'the menu of the person', press(/^Menu of/)],
@@ -71,7 +71,7 @@ function overlays(job: number, running: number, delivery: string): [path: string
     ['/', 'the chart as a table', (page) => page.getByRole('button', { name: /as a table$/ }).first().click()],
     ['/jobs?state=dead&kind=none.such', 'an empty list', (page) => expect(page.getByText('No jobs here')).toBeVisible()],
     ['/nowhere', 'a place that is none', (page) => expect(page.getByText('This page does not exist')).toBeVisible()],
-    ['/jobs/999999999', 'a job that is none', (page) => expect(page.getByRole('alert')).toBeVisible()],
+    ['/jobs/999999999', 'a job that is none', (page) => expect(page.getByRole('alert').filter({ hasText: 'no such thing' })).toBeVisible()],
     ['/jobs', 'a network that is away', async (page) => {
       await page.context().setOffline(true)
       await expect(page.getByText('You are offline')).toBeVisible()
@@ -81,7 +81,7 @@ function overlays(job: number, running: number, delivery: string): [path: string
 
 for (const theme of ['light', 'dark'] as const) {
   test(`what opens above a screen is sound for everybody, ${theme}`, async ({ as, page }) => {
-    test.setTimeout(180_000)
+    test.setTimeout(300_000)
     const job = await product.enqueue(`overlay ${theme}`, '--delay', '86400')
     // One of those that go on for minutes.
     const issue = theme === 'light' ? 7 : 17
