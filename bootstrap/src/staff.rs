@@ -2,6 +2,7 @@
 
 mod client;
 mod deliveries;
+mod http;
 mod jobs;
 mod login;
 mod runs;

@@ -1,20 +1,20 @@
 //! Talks to the staff API. Finds the gateway and the token in the variables, else in what `login` kept, else in what
 //! a running `dev` left. A token is sent to the gateway that it is good for, and to no other.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail};
 use domain::Secret;
-use reqwest::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::Value;
+use url::Url;
 
+use super::http::Http;
 use super::login::Kept;
 use crate::config::{Environment, variables};
 use crate::dev::state::{State, data_dir};
 
 /// A client of one gateway.
 pub(crate) struct Client {
-    http: reqwest::Client,
+    http: Http,
     url: String,
     token: Secret<String>,
 }
@@ -34,7 +34,7 @@ impl Client {
             );
         };
         Ok(Self {
-            http: http()?,
+            http: Http::for_gateway(&url)?,
             url,
             token,
         })
@@ -55,21 +55,18 @@ impl Client {
             .iter()
             .filter_map(|(name, value)| value.as_deref().map(|value| (*name, value)))
             .collect();
-        let request = self
-            .http
-            .request(method, format!("{}/api/v1/staff/{path}", self.url))
-            .query(&query)
-            .bearer_auth(self.token.expose());
-        let answer = request.send().await.with_context(|| {
+        let mut url = Url::parse(&format!("{}/api/v1/staff/{path}", self.url))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = self.http.ask(method, url.as_str(), Some(&self.token), None).await;
+        let (status, body) = answer.with_context(|| {
             format!(
                 "no gateway answers at {}: is it running (`make dev`)? {} says where",
                 self.url,
                 variables::URL.name
             )
         })?;
-        let status = answer.status();
-        let body = answer.bytes().await.context("the gateway's answer broke off")?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(body);
         }
@@ -97,20 +94,13 @@ pub(super) fn whereabouts(env: &Environment) -> Result<(String, Option<Secret<St
     let said = env.text(&variables::URL)?;
     let url = said.or_else(|| known.first().map(|(url, _)| url.clone()));
     let url = url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-    if !url.starts_with("http://") {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
         bail!(
-            "{} `{url}` can't be used: an address that begins with http://",
+            "{} `{url}` can't be used: an address that begins with https:// or http://",
             variables::URL.name
         );
     }
     let url = url.trim_end_matches('/').to_owned();
     let token = known.into_iter().find(|(known, _)| *known == url);
     Ok((url, token.map(|(_, token)| Secret::new(token))))
-}
-
-pub(super) fn http() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(30))
-        .build()?)
 }

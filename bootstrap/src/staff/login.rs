@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reqwest::StatusCode;
+use domain::Secret;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::client::{http, whereabouts};
+use super::client::whereabouts;
+use super::http::Http;
 use super::table;
 use crate::config::{Environment, variables};
 
@@ -87,7 +89,7 @@ impl Kept {
 /// Shows a code, waits until it is confirmed, keeps the token.
 pub(crate) async fn login(env: &Environment, login: Login) -> Result<()> {
     let (url, _) = whereabouts(env)?;
-    let http = http()?;
+    let http = Http::for_gateway(&url)?;
     let name = login.name.unwrap_or_else(|| {
         let host = crate::process::worker::host().unwrap_or_else(|| "this machine".into());
         format!("codex-k8s on {host}")
@@ -148,12 +150,12 @@ pub(crate) async fn logout() -> Result<()> {
         println!("nobody is logged in here");
         return Ok(());
     };
-    let request = http()?.delete(format!("{}/api/v1/staff/me/token", kept.url));
-    let answer = request.bearer_auth(&kept.token).send().await;
+    let (http, token) = (Http::for_gateway(&kept.url)?, Secret::new(kept.token.clone()));
+    let own = format!("{}/api/v1/staff/me/token", kept.url);
+    let answer = http.ask(Method::DELETE, &own, Some(&token), None).await;
     // A token that isn't good any more is as good as revoked; one that may be is kept, so that it can be tried again.
-    let status = answer
-        .with_context(|| format!("no gateway answers at {}: the token is still good", kept.url))?
-        .status();
+    let (status, _) =
+        answer.with_context(|| format!("no gateway answers at {}: the token is still good", kept.url))?;
     if !status.is_success() && status != StatusCode::UNAUTHORIZED {
         bail!("the gateway didn't revoke the token ({status}): try again, or revoke it in the console");
     }
@@ -162,15 +164,15 @@ pub(crate) async fn logout() -> Result<()> {
     Ok(())
 }
 
-async fn post(http: &reqwest::Client, url: &str, body: &Value) -> Result<(StatusCode, Value)> {
-    let answer = http.post(url).json(body).send().await.with_context(|| {
-        format!(
-            "no gateway answers at {url}: {} says where it is",
-            variables::URL.name
-        )
-    })?;
-    let status = answer.status();
-    Ok((status, answer.json().await.unwrap_or(Value::Null)))
+async fn post(http: &Http, url: &str, body: &Value) -> Result<(StatusCode, Value)> {
+    http.ask(Method::POST, url, None, Some(body))
+        .await
+        .with_context(|| {
+            format!(
+                "no gateway answers at {url}: {} says where it is",
+                variables::URL.name
+            )
+        })
 }
 
 fn detail(answer: &Value) -> String {
