@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::id::{CorrelationId, DeliveryId, RunId};
 use crate::repository::RepositoryName;
 pub use desk::{
-    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
-    JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel, QueueCounts, RunTime,
-    StoppedAt,
+    JobAction, JobAttempt, JobChange, JobCount, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage,
+    JobPreview, JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel,
+    QueueCounts, RunTime, StoppedAt,
 };
 
 /// The queue of webhook deliveries: short jobs that must not wait behind runs.

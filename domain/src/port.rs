@@ -18,7 +18,7 @@ use crate::flow::{Author, FlowActor, FlowEvent, RecordedEvent};
 use crate::id::{CommentId, CorrelationId, DeliveryId, JobId, RunId};
 use crate::idempotency::{Begun, IdempotentRequest, StoredAnswer};
 use crate::job::{
-    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
+    JobAction, JobChange, JobCount, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
     JobSelection, JobsChanged, NewJob, QueueCounts,
 };
 use crate::live::{Changes, Watched};
@@ -227,8 +227,8 @@ pub trait JobDesk: Send + Sync {
         projects: &Projects,
         by: &Author,
     ) -> Result<JobAction, PortError>;
-    /// How many jobs match, in whatever state; counted up to a bound.
-    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError>;
+    /// How many jobs match, in whatever state: counted up to a bound, and for a part of a second.
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobCount, PortError>;
     /// How many jobs a change would find.
     async fn preview(
         &self,

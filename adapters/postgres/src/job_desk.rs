@@ -8,9 +8,9 @@ use domain::access::Projects;
 use domain::flow::{Author, FlowActor, FlowEvent};
 use domain::id::{CorrelationId, JobId};
 use domain::job::{
-    JobAction, JobAttempt, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
-    JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel, QueueCounts, RunTime,
-    StoppedAt,
+    JobAction, JobAttempt, JobChange, JobCount, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage,
+    JobPreview, JobProgress, JobReason, JobSelection, JobState, JobSummary, JobsChanged, LogLevel,
+    QueueCounts, RunTime, StoppedAt,
 };
 use domain::port::{JobDesk, PortError};
 use queue::{Action, By, Change, JobRow, QueueCount, Reason, Scope, Selection, State, When};
@@ -133,12 +133,13 @@ impl JobDesk for Store {
         Ok(outcome(action))
     }
 
-    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError> {
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobCount, PortError> {
         let filter = to_filter(filter, projects);
-        let found = self.queue.count_matching(&filter).await.map_err(db)?;
-        Ok(JobPreview {
+        let found = self.queue.count_matching(&filter, PATIENCE).await.map_err(db)?;
+        Ok(JobCount {
             count: found.count,
             at_least: found.at_least,
+            next: found.next.map(JobId),
         })
     }
 
@@ -210,7 +211,7 @@ impl JobDesk for Store {
     }
 }
 
-/// How long a search that no index serves goes on before it answers with what it has.
+/// How long a search or a count that no index serves goes on before it answers with what it has.
 const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Whether a job is correlated to a delivery of a repository of these projects.

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
-pub use apply::{Applied, Preview, Selection};
+pub use apply::{Applied, Matching, Preview, Selection};
 pub use audit::{AuditEntry, AuditFilter};
 pub(crate) use audit::{Subject, forget as forget_audit, record_subject};
 pub use changes::{JobChanges, JobWatch, Tail};

@@ -124,7 +124,7 @@ use sqlx::PgPool;
 pub use claim::Claimed;
 pub use desk::{
     Action, Applied, Attempt, AuditEntry, AuditFilter, By, Change, Filter, Holder, JobChanges, JobRow,
-    JobWatch, Latencies, LiveWorker, Page, Preview, Pulse, QueueCount, QueueRow, Scope, Selection,
+    JobWatch, Latencies, LiveWorker, Matching, Page, Preview, Pulse, QueueCount, QueueRow, Scope, Selection,
     SnapshotHolders, State, Tail, Throughput, ThroughputRow, When, Window,
 };
 pub use error::Error;

@@ -312,7 +312,18 @@ pub enum JobSelection {
     Matching(JobFilter),
 }
 
-/// How many jobs there are, or a change would find.
+/// How many jobs match, as far as was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobCount {
+    /// So many were found.
+    pub count: i64,
+    /// There may be more.
+    pub at_least: bool,
+    /// [`JobFilter::before`] of a count that goes on from here, where it was time that ran out.
+    pub next: Option<JobId>,
+}
+
+/// How many jobs a change would find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobPreview {
     /// So many were found.

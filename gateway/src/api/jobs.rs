@@ -151,8 +151,8 @@ pub(crate) async fn counts(
     Ok(Json(counts.into_iter().map(QueueCounts::from).collect()))
 }
 
-/// How many jobs match, up to 100,000; over no more than the newest millions where no index helps. `before` and `limit`
-/// don't matter.
+/// How many jobs match, up to 100,000, the newest first. Where no index helps it is counted for a part of a second: `next`
+/// then leads to the rest, whose number is to be added. `limit` doesn't matter.
 #[utoipa::path(
     get,
     path = "/api/v1/staff/jobs/count",
@@ -170,13 +170,8 @@ pub(crate) async fn count(
     who: Who,
     Params(query): Params<JobQuery>,
 ) -> Result<Json<JobCount>, ApiError> {
-    let filter = JobFilter {
-        before: None,
-        limit: 0,
-        ..query.filter()?
-    };
     let seen = who.projects(Right::ProjectRead);
-    Ok(Json(app.ports.jobs.count(&filter, &seen).await?.into()))
+    Ok(Json(app.ports.jobs.count(&query.filter()?, &seen).await?.into()))
 }
 
 /// One job whole, with its failed attempts.

@@ -46,7 +46,7 @@ impl<T> Page<T> {
     }
 }
 
-fn cursor(key: impl fmt::Display) -> String {
+pub(crate) fn cursor(key: impl fmt::Display) -> String {
     URL_SAFE_NO_PAD.encode(key.to_string())
 }
 

@@ -9,8 +9,8 @@ use chrono::DateTime;
 use domain::access::Projects;
 use domain::flow::Author;
 use domain::job::{
-    JobAction, JobChange, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview, JobReason,
-    JobSelection, JobState, JobSummary, JobsChanged, QueueCounts,
+    JobAction, JobChange, JobCount, JobDetail, JobExplanation, JobFilter, JobLogLine, JobPage, JobPreview,
+    JobReason, JobSelection, JobState, JobSummary, JobsChanged, QueueCounts,
 };
 use domain::port::{JobDesk, PortError};
 use domain::{JobId, ProjectId};
@@ -227,15 +227,16 @@ impl JobDesk for FakeJobDesk {
         Ok(self.act(id, change, by))
     }
 
-    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobPreview, PortError> {
+    async fn count(&self, filter: &JobFilter, projects: &Projects) -> Result<JobCount, PortError> {
         let jobs = lock(&self.jobs);
         let matching = jobs
             .values()
             .filter(|job| matches(filter, &job.summary) && has_args(filter, job))
             .filter(|job| self.is_seen(&job.summary, projects));
-        Ok(JobPreview {
+        Ok(JobCount {
             count: matching.count() as i64,
             at_least: false,
+            next: None,
         })
     }
 

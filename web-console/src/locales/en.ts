@@ -63,6 +63,7 @@ export default {
     offline: 'You are offline. What you see may be old.',
   },
   table: {
+    searching: 'Nothing yet, searching on …',
     selectAll: 'Select all loaded rows',
     select: 'Select {row}',
     keys: { move: 'Move in a list', open: 'Open the row', select: 'Select the row', ends: 'First and last row' },

@@ -1,6 +1,7 @@
 //! Changes as many jobs as there are: a look ahead first, then a thousand at a time.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::search::{IDS, Search, bounded};
 use super::steer::Answer;
@@ -11,8 +12,8 @@ use crate::{Error, Queue};
 const BATCH: i64 = 1_000;
 /// How far a preview counts.
 const COUNT: i64 = 100_000;
-/// How many pages' worth of jobs a preview looks at where no index helps: a million.
-const LOOKS: usize = 20;
+/// How long a preview counts.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which jobs to change.
 #[derive(Debug, Clone)]
@@ -31,6 +32,17 @@ pub struct Preview {
     pub count: i64,
     /// There may be more: it was counted no further.
     pub at_least: bool,
+}
+
+/// How many jobs match, as far as was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matching {
+    /// So many were found.
+    pub count: i64,
+    /// There may be more.
+    pub at_least: bool,
+    /// [`Filter::before`] of a count that goes on from here, where it was time that ran out.
+    pub next: Option<i64>,
 }
 
 /// What became of it.
@@ -74,8 +86,7 @@ impl Applied {
 }
 
 impl Queue {
-    /// How many jobs `change` would find to do something to, counted up to 100,000 and over no more than the
-    /// newest million jobs of each table where no index helps.
+    /// How many jobs `change` would find to do something to, counted up to 100,000 and no longer than three seconds.
     pub async fn preview(&self, filter: &Filter, change: &Change) -> Result<Preview, Error> {
         let filter = Filter {
             states: possible(filter, change),
@@ -87,35 +98,38 @@ impl Queue {
                 at_least: false,
             });
         }
-        self.count_matching(&filter).await
+        let found = self.count_matching(&filter, PATIENCE).await?;
+        Ok(Preview {
+            count: found.count,
+            at_least: found.at_least,
+        })
     }
 
-    /// How many jobs match, in whatever state, counted as far as [`Queue::preview`] does.
-    pub async fn count_matching(&self, filter: &Filter) -> Result<Preview, Error> {
+    /// How many jobs match, in whatever state: counted up to 100,000, the newest first, and for about so long where no
+    /// index helps.
+    pub async fn count_matching(&self, filter: &Filter, patience: Duration) -> Result<Matching, Error> {
+        let began = Instant::now();
+        let mut count = 0;
+        let mut next = filter.before;
         let mut tx = self.pool().begin().await?;
         bounded(&mut tx).await?;
-        let Some(search) = Search::new(&mut tx, filter).await? else {
-            return Ok(Preview {
-                count: 0,
-                at_least: false,
-            });
-        };
-        let mut count = 0;
-        let mut before = filter.before;
-        for _ in 0..LOOKS {
-            let limit = COUNT - count;
-            let page = search
-                .page(&mut tx, IDS, before, limit, |row: &(i64,)| row.0)
-                .await?;
-            count += page.jobs.len() as i64;
-            before = page.next;
-            if before.is_none() || count == COUNT {
-                break;
+        if let Some(search) = Search::new(&mut tx, filter).await? {
+            loop {
+                let (found, floor) = search.count(&mut tx, next, COUNT - count).await?;
+                count += found;
+                next = floor;
+                if next.is_none() || count == COUNT || began.elapsed() > patience {
+                    break;
+                }
             }
+        } else {
+            next = None;
         }
-        Ok(Preview {
+        let is_full = count == COUNT;
+        Ok(Matching {
             count,
-            at_least: before.is_some(),
+            at_least: is_full || next.is_some(),
+            next: next.filter(|_| !is_full),
         })
     }
 

@@ -10,7 +10,7 @@ use super::{FINISHED, JobRow, State, UNFINISHED};
 use crate::{Error, Queue};
 
 /// How many jobs of each table a page looks at, where it can't go by an index.
-const SCAN: i64 = 50_000;
+const SCAN: i64 = 25_000;
 /// And where each costs a look at the caller's own tables.
 const SCAN_SCOPED: i64 = 5_000;
 
@@ -172,11 +172,7 @@ impl<'a> Search<'a> {
         T: for<'r> FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
     {
         let parts = self.parts();
-        let mut floor: Option<i64> = None;
-        for part in &parts {
-            // Where the search in one table ends, that in the other must end too.
-            floor = floor.max(self.floor(conn, *part, before).await?);
-        }
+        let floor = self.floor(conn, &parts, before).await?;
         let mut query = QueryBuilder::<Postgres>::new("select * from (");
         for (place, part) in parts.iter().enumerate() {
             query.push(if place > 0 { " union all (" } else { "(" });
@@ -184,11 +180,7 @@ impl<'a> Search<'a> {
                 Part::Unfinished => columns.0,
                 Part::Finished => columns.1,
             });
-            self.push_indexed(&mut query, *part, before);
-            self.push_rest(&mut query, *part);
-            if let Some(floor) = floor {
-                query.push(" and job.id >= ").push_bind(floor);
-            }
+            self.push_conditions(&mut query, *part, before, floor);
             query
                 .push(" order by job.id desc limit ")
                 .push_bind(limit)
@@ -201,6 +193,34 @@ impl<'a> Search<'a> {
             _ => floor,
         };
         Ok(Page { jobs, next })
+    }
+
+    /// How many there are, counted no further than `limit` and as far as one page may look; and where to go on.
+    pub(super) async fn count(
+        &self,
+        conn: &mut PgConnection,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<(i64, Option<i64>), Error> {
+        let parts = self.parts();
+        let floor = self.floor(conn, &parts, before).await?;
+        let mut query = QueryBuilder::<Postgres>::new("select count(*) from (");
+        for (place, part) in parts.iter().enumerate() {
+            query.push(if place > 0 { " union all (" } else { "(" });
+            query.push(match part {
+                Part::Unfinished => "select from queue.job as job where true",
+                Part::Finished => "select from queue.history as job where true",
+            });
+            self.push_conditions(&mut query, *part, before, floor);
+            query.push(" limit ").push_bind(limit).push(")");
+        }
+        query.push(") as job");
+        let count: i64 = query
+            .build_query_scalar()
+            .persistent(false)
+            .fetch_one(conn)
+            .await?;
+        Ok((count.min(limit), floor))
     }
 
     fn states(&self, part: Part) -> Vec<State> {
@@ -216,8 +236,22 @@ impl<'a> Search<'a> {
             .collect()
     }
 
-    /// The identifier down to which this page may look.
+    /// The identifier down to which this page may look: where the search in one table ends, that in the other must
+    /// end too.
     async fn floor(
+        &self,
+        conn: &mut PgConnection,
+        parts: &[Part],
+        before: Option<i64>,
+    ) -> Result<Option<i64>, sqlx::Error> {
+        let mut floor = None;
+        for part in parts {
+            floor = floor.max(self.floor_of(conn, *part, before).await?);
+        }
+        Ok(floor)
+    }
+
+    async fn floor_of(
         &self,
         conn: &mut PgConnection,
         part: Part,
@@ -289,6 +323,20 @@ impl<'a> Search<'a> {
             || filter.scope.is_some()
             || filter.created_after.is_some()
             || filter.created_before.is_some()
+    }
+
+    fn push_conditions(
+        &self,
+        query: &mut QueryBuilder<Postgres>,
+        part: Part,
+        before: Option<i64>,
+        floor: Option<i64>,
+    ) {
+        self.push_indexed(query, part, before);
+        self.push_rest(query, part);
+        if let Some(floor) = floor {
+            query.push(" and job.id >= ").push_bind(floor);
+        }
     }
 
     fn push_rest(&self, query: &mut QueryBuilder<Postgres>, part: Part) {

@@ -401,7 +401,28 @@ async fn a_search_without_an_index_is_bounded_and_says_where_it_stopped() {
             break;
         }
     }
-    assert_eq!(pages, [vec![], vec![], vec![id]]);
+    assert_eq!(pages, [vec![], vec![], vec![], vec![], vec![id]]);
+    // A count goes on in the same way, and may be told to take no time.
+    filter.before = None;
+    let whole = stage.queue.count_matching(&filter, Duration::MAX).await.unwrap();
+    assert_eq!((whole.count, whole.at_least, whole.next), (1, false, None));
+    let mut counts = Vec::new();
+    loop {
+        let found = stage.queue.count_matching(&filter, Duration::ZERO).await.unwrap();
+        counts.push(found.count);
+        assert_eq!(found.at_least, found.next.is_some());
+        filter.before = found.next;
+        if found.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(counts, [0, 0, 0, 0, 1]);
+    let many = Filter {
+        kind: Some(KIND.into()),
+        ..Filter::default()
+    };
+    let found = stage.queue.count_matching(&many, Duration::MAX).await.unwrap();
+    assert_eq!((found.count, found.at_least, found.next), (100_000, true, None));
     // Those that ended badly have an index of their own: one look.
     filter.before = None;
     filter.states = vec![State::Cancelled, State::Dead];

@@ -5,6 +5,8 @@ use domain::job;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::page::cursor;
+
 /// How a job stands.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -229,13 +231,16 @@ pub(crate) struct JobCount {
     count: i64,
     /// There may be more: it was counted no further.
     at_least: bool,
+    /// Hand it in as `before` to have the others counted; null where there are none, or too many.
+    next: Option<String>,
 }
 
-impl From<job::JobPreview> for JobCount {
-    fn from(found: job::JobPreview) -> Self {
+impl From<job::JobCount> for JobCount {
+    fn from(found: job::JobCount) -> Self {
         Self {
             count: found.count,
             at_least: found.at_least,
+            next: found.next.map(cursor),
         }
     }
 }
