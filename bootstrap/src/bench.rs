@@ -1,5 +1,6 @@
 //! `codex-k8s bench`: measures the product with the product's own parts.
 
+mod console;
 mod database;
 mod queue;
 mod webhook;
@@ -24,6 +25,8 @@ enum Command {
     Worker(queue::workers::Arguments),
     /// Posts signed webhooks and measures their acknowledgement
     Webhook(webhook::Arguments),
+    /// Asks for what the console shows over a million jobs, and measures its live updates
+    Console(console::Arguments),
 }
 
 /// Measures what was asked for.
@@ -32,5 +35,6 @@ pub(crate) async fn run(env: &Environment, bench: Bench) -> Result<()> {
         Command::Queue(arguments) => queue::run(env, arguments).await,
         Command::Worker(arguments) => queue::workers::run(env, arguments).await,
         Command::Webhook(arguments) => webhook::run(env, arguments).await,
+        Command::Console(arguments) => console::run(env, arguments).await,
     }
 }

@@ -14,6 +14,7 @@
 mod access;
 mod agent_desk;
 mod audit_desk;
+pub mod bench;
 mod change_feed;
 mod delivery_desk;
 mod enqueue;
