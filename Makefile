@@ -63,10 +63,11 @@ else
 	@exit 1
 endif
 
-bench: ## Measures the queue and the webhook on a server of their own
+bench: ## Measures the queue, the webhook and the console on a server of their own
 	$(CARGO) build --release -p codex-k8s
 	target/release/codex-k8s bench queue $(ARGS)
 	target/release/codex-k8s bench webhook $(ARGS)
+	target/release/codex-k8s bench console
 
 $(PAYLOADS): testkit/payloads/package-lock.json
 	@cd testkit/payloads && $(NPM) ci --ignore-scripts --no-audit --no-fund --silent
