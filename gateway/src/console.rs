@@ -271,10 +271,7 @@ mod tests {
         ] {
             assert!(policy.contains(rule), "{rule} in {policy}");
         }
-        assert!(
-            !policy.contains("unsafe") && !policy.contains("http"),
-            "{policy}"
-        );
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
         assert_eq!(text(&response, &header::REFERRER_POLICY), "same-origin");
     }
 
