@@ -45,7 +45,7 @@ test('a job is given another time and priority, cancelled and deleted', async ({
   await expect(page.locator('dd').filter({ hasText: /^-7$/ })).toBeVisible()
 
   await page.getByRole('button', { name: 'Cancel' }).click()
-  await dialog.getByRole('button', { name: 'Cancel', exact: true }).last().click()
+  await dialog.getByRole('button', { name: 'Cancel', exact: true }).click()
   await expect(page.getByText('Cancelled').first()).toBeVisible()
 
   await page.getByRole('button', { name: 'Delete' }).click()
@@ -67,7 +67,7 @@ test('what changed meanwhile is refused, and says so', async ({ as, page }) => {
   await dialog.getByRole('button', { name: 'Reschedule' }).click()
   await expect(dialog.getByRole('alert')).toContainText(/cancelled/)
   await expect(dialog.getByRole('alert')).toContainText(/Request \S+/)
-  await dialog.getByRole('button', { name: 'Cancel', exact: true }).click()
+  await dialog.getByRole('button', { name: 'Back' }).click()
   await expect(page.getByText('Cancelled').first(), 'the page has read it anew').toBeVisible()
   await expect(page.getByRole('button', { name: 'Reschedule' })).toHaveCount(0)
 })

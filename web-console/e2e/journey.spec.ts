@@ -31,8 +31,8 @@ test('a running run is cancelled, and another person sees it at once', async ({ 
   await page.getByRole('button', { name: 'Cancel run' }).click()
   await page.getByRole('dialog').getByLabel('Why').fill('Not needed any more')
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel run' }).click()
-  await expect(page.getByText('Canceled', { exact: true }).first()).toBeVisible()
-  await expect(other.getByText('Canceled', { exact: true }).first()).toBeVisible()
+  await expect(page.getByText('Cancelled', { exact: true }).first()).toBeVisible()
+  await expect(other.getByText('Cancelled', { exact: true }).first()).toBeVisible()
 })
 
 test('a delivery is replayed, dry run first', async ({ as }) => {

@@ -63,7 +63,7 @@ test('a log is followed line by line, and outlives its pod', async ({ as }) => {
   await expect.poll(lines, { timeout: 30_000 }).toBeGreaterThan(before)
   // Its namespace goes with the run.
   await product.api(`runs/${running.id}/cancel`, 'POST')
-  await expect(page.getByText('Canceled', { exact: true }).first()).toBeVisible()
+  await expect(page.getByText('Cancelled', { exact: true }).first()).toBeVisible()
   const kept = await lines()
   await page.reload()
   await expect(page.getByText('repository: acme/billing')).toBeVisible()

@@ -31,7 +31,7 @@ test('somebody is invited, made an admin, kept out, and all of it stands in the 
   await expect(dialog.locator('ins').first()).toBeVisible()
   await dialog.getByRole('button', { name: 'Close', exact: true }).last().click()
   await expect(role.first().getByRole('button'), 'the focus is where it was').toBeFocused()
-  await page.getByRole('searchbox', { name: 'Who' }).fill('nobody@example.com')
+  await page.getByRole('searchbox', { name: 'Actor' }).fill('nobody@example.com')
   await expect(page.getByText('Nothing was changed')).toBeVisible()
 })
 

@@ -13,12 +13,12 @@ test('a project is made, gets a repository that is set up, and members', async (
   await expect(page).toHaveURL(/\/projects\/e2e-made$/)
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Made in a test')
 
-  await page.getByRole('button', { name: 'Put a repository in' }).click()
+  await page.getByRole('button', { name: 'Add a repository' }).click()
   await dialog.getByLabel(/^Name on GitHub/).fill('acme/website')
-  await dialog.getByRole('button', { name: 'Put a repository in' }).click()
+  await dialog.getByRole('button', { name: 'Add a repository' }).click()
   await expect(page).toHaveURL(/\/repositories\/\d+$/)
-  await page.getByRole('button', { name: 'Look now' }).click()
-  await expect(page.getByRole('listitem').filter({ hasText: 'Repository' }).first()).toContainText(/Not set up|Not seen|As it has to be/)
+  await page.getByRole('button', { name: 'Check now' }).click()
+  await expect(page.getByRole('listitem').filter({ hasText: 'Repository' }).first()).toContainText(/Not set up|Unknown|In order/)
 
   await page.goto('/projects/e2e-made')
   await page.getByRole('button', { name: 'Add a member' }).click()
@@ -43,11 +43,11 @@ test('a project is made, gets a repository that is set up, and members', async (
 test('a change of what somebody else changed meanwhile is refused', async ({ as }) => {
   const page = await as('adam', '/projects/billing')
   const dialog = page.getByRole('dialog')
-  await page.getByRole('button', { name: 'Change', exact: true }).click()
+  await page.getByRole('button', { name: 'Edit', exact: true }).click()
   await dialog.getByLabel(/^Title/).fill('Mine')
   const { slots } = await product.api<{ slots: number }>('projects/billing')
   await product.api('projects/billing', 'PUT', { title: 'Theirs', slots, archived: false })
-  await dialog.getByRole('button', { name: 'Change', exact: true }).click()
+  await dialog.getByRole('button', { name: 'Edit', exact: true }).click()
   await expect(dialog.getByRole('alert')).toContainText('Somebody has changed it meanwhile')
   expect((await product.api<{ title: string }>('projects/billing')).title).toBe('Theirs')
 })
@@ -57,12 +57,12 @@ test('a repository is looked at, and webhook, labels and token are mended', asyn
   const checkout = items.find(({ name }) => name === 'acme/checkout')
   const page = await as('olga', `/repositories/${checkout?.id}`)
   const check = (name: string) => page.getByRole('listitem').filter({ has: page.getByText(name, { exact: true }) })
-  await page.getByRole('button', { name: 'Look now' }).click()
+  await page.getByRole('button', { name: 'Check now' }).click()
   await expect(check('Token')).toBeVisible()
-  for (const [button, name] of [['Make the webhook', 'Webhook'], ['Make the labels', 'Labels']] as const) {
+  for (const [button, name] of [['Create the webhook', 'Webhook'], ['Create the labels', 'Labels']] as const) {
     const mend = page.getByRole('button', { name: button })
     if (await mend.isVisible()) await mend.click()
-    await expect(check(name)).toContainText('As it has to be')
+    await expect(check(name)).toContainText('In order')
     await expect(mend).toHaveCount(0)
   }
   const dialog = page.getByRole('dialog')
@@ -77,5 +77,5 @@ test('a repository is looked at, and webhook, labels and token are mended', asyn
   expect(await page.content(), 'a token is never shown').not.toContain(product.state.github.token)
   await page.getByRole('button', { name: 'Remove the token' }).click()
   await dialog.getByRole('button', { name: 'Remove the token' }).click()
-  await expect(page.getByText('The platform’s token: it has none of its own.')).toBeVisible()
+  await expect(page.getByText('None of its own: the platform’s token is used.')).toBeVisible()
 })

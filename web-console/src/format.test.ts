@@ -13,7 +13,7 @@ it('speaks Russian and English of times and numbers', async () => {
   const now = Date.parse('2026-01-01T00:00:00Z')
   const plain = (shown: string) => shown.replaceAll(/[\u00a0\u202f]/g, ' ')
   expect(i18n.global.locale.value).toBe('ru')
-  expect(plain(formatRelative('2025-12-31T23:59:52Z', now))).toMatch(/^8 с(ек\.)? назад$/)
+  expect(plain(formatRelative('2025-12-31T23:59:52Z', now))).toMatch(/^8 с(ек)? назад$/)
   expect([1, 2, 5, 11, 21].map((count) => text('jobs.count', { count, shown: count }))).toEqual([
     '1 задание', '2 задания', '5 заданий', '11 заданий', '21 задание',
   ])

@@ -34,7 +34,8 @@ const UNITS = [
 export function formatRelative(at: string | Date, now: number): string {
   const ms = new Date(at).getTime() - now
   const [unit, length] = UNITS.find(([, length]) => Math.abs(ms) >= length) ?? ['second', 1_000]
-  return formats.value.relative.format(Math.trunc(ms / length) || -0, unit)
+  // Russian shortens with full stops, which a table is calmer without.
+  return formats.value.relative.format(Math.trunc(ms / length) || -0, unit).replace('.', '')
 }
 
 /** In one unit, for the axis of a chart: 850 ms, 12.5 s, 3.3 min. */

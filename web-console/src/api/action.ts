@@ -1,6 +1,9 @@
 /** A change: whether it is under way, what went wrong, and which answers are old after it. */
-import { useToast } from '@nuxt/ui/composables'
+import { useToast, type Toast } from '@nuxt/ui/composables'
 import { useMutation, useQueryClient } from '@tanstack/vue-query'
+
+/** What is said afterwards: the words, or a message made of the answer. */
+type Done<R> = string | ((answer: R) => Partial<Toast>)
 
 export function useAction<A, R>(act: (wish: A) => Promise<R>, outdated: readonly (readonly unknown[])[]) {
   const queries = useQueryClient()
@@ -10,10 +13,10 @@ export function useAction<A, R>(act: (wish: A) => Promise<R>, outdated: readonly
     onSettled: () => Promise.all(outdated.map((queryKey) => queries.invalidateQueries({ queryKey }))),
   })
   /** Does it, says so, and hands out the answer; `null` where it failed, and `error` says why. */
-  async function run(wish: A, done: string): Promise<{ answer: R } | null> {
+  async function run(wish: A, done: Done<R>): Promise<{ answer: R } | null> {
     try {
       const answer = await mutation.mutateAsync(wish)
-      toast.add({ color: 'success', title: done })
+      toast.add({ color: 'success', ...(typeof done === 'string' ? { title: done } : done(answer)) })
       return { answer }
     } catch {
       return null

@@ -1,6 +1,6 @@
 /**
- * What changes in the database, told by the gateway's event stream: one connection for the whole page, opened by the
- * first who subscribes. It waits while the tab is hidden or somebody paused it, and goes on from the last event then.
+ * What changes in the database, told by the gateway's event stream: one connection for the whole page as long as
+ * somebody is signed in. It waits while the tab is hidden or somebody paused it, and goes on from the last event then.
  */
 import { defineStore } from 'pinia'
 import { computed, onScopeDispose, ref, shallowRef, watch, watchEffect } from 'vue'
@@ -37,7 +37,6 @@ export const useLive = defineStore('live', () => {
   const refreshers = new Map<Topic, Set<() => void>>()
   const due = new Map<Topic, ReturnType<typeof setTimeout>>()
   const followed = shallowRef<Followed>({})
-  const subscribers = ref(0)
   const isPaused = ref(false)
   const isHidden = ref(document.hidden)
   const isOnline = ref(navigator.onLine)
@@ -51,10 +50,10 @@ export const useLive = defineStore('live', () => {
   let lastEventId: string | null = null
 
   const isWanted = computed(
-    () => subscribers.value > 0 && !isPaused.value && !isHidden.value && session.state === 'signed-in',
+    () => !isPaused.value && !isHidden.value && session.state === 'signed-in',
   )
   const state = computed<LiveState>(() => {
-    if (isPaused.value || (isHidden.value && subscribers.value > 0)) return 'paused'
+    if (isPaused.value || isHidden.value) return 'paused'
     if (isConnected.value) return isBehind.value || !isOnline.value ? 'stale' : 'connected'
     if (!isWanted.value || isRefused.value) return 'off'
     return wasConnected.value ? 'stale' : 'connecting'
@@ -76,7 +75,7 @@ export const useLive = defineStore('live', () => {
     const stop = new AbortController()
     onCleanup(() => stop.abort())
     void keepConnected(path, stop.signal)
-  })
+  }, { immediate: true })
 
   async function keepConnected(path: string, stop: AbortSignal): Promise<void> {
     let tries = 0
@@ -179,10 +178,7 @@ export const useLive = defineStore('live', () => {
   function join<K, F>(sets: Map<K, Set<F>>, key: K, one: F): () => void {
     const set = sets.get(key) ?? new Set<F>()
     sets.set(key, set.add(one))
-    subscribers.value += 1
-    return () => {
-      if (set.delete(one)) subscribers.value -= 1
-    }
+    return () => void set.delete(one)
   }
 
   /** Also hears of this run's log, or of this job however old it is, until the function that is returned is called. */

@@ -1,10 +1,6 @@
 /** Writes changed rows into what a list shows, in place: nothing is asked again, nothing jumps. */
 import type { InfiniteData, QueryClient, QueryKey } from '@tanstack/vue-query'
-
-export interface Page<T> {
-  items: T[]
-  next?: string | null
-}
+import type { Page } from '@/api/pages'
 
 /**
  * Whether a row fits a filter; null where its line doesn't tell: then it stays where it is and comes nowhere new.

@@ -75,7 +75,7 @@ export default {
     clear: 'Clear',
     remove: 'Remove the filter {name}',
   },
-  confirm: { type: 'Type “{word}” to go on', cancel: 'Cancel' },
+  confirm: { type: 'Type “{word}” to go on', cancel: 'Back' },
   copy: { done: 'Copied', refused: 'The browser refused to copy', json: 'Copy JSON', curl: 'Copy as curl' },
   chart: { table: '{name} as a table', time: 'Time' },
   json: { whole: 'Show all {characters} characters' },

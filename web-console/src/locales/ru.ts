@@ -77,7 +77,7 @@ const ru: Translated<typeof en> = {
     clear: 'Сбросить',
     remove: 'Убрать фильтр {name}',
   },
-  confirm: { type: 'Чтобы продолжить, введите «{word}»', cancel: 'Отмена' },
+  confirm: { type: 'Чтобы продолжить, введите «{word}»', cancel: 'Назад' },
   copy: { done: 'Скопировано', refused: 'Браузер не дал скопировать', json: 'Скопировать JSON', curl: 'Скопировать как curl' },
   chart: { table: '{name}: таблицей', time: 'Время' },
   json: { whole: 'Показать все символы ({characters})' },

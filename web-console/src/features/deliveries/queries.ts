@@ -1,7 +1,9 @@
 /** What the deliveries' screens ask of the gateway, and what they have it do. */
-import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { useMutation, useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
+import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import type { paths } from '@/api/schema'
 import type { Filter } from '@/components/filters'
 
@@ -16,38 +18,34 @@ export const deliveryKeys = {
   one: (id: string) => ['deliveries', 'one', id] as const,
 }
 
-export const PAGE = 100
-
 export function useDeliveries(filter: Ref<Filter>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => [...deliveryKeys.lists, filter.value]),
-    queryFn: ({ pageParam, signal }) =>
+  return usePages<DeliveryLine>(
+    computed(() => [...deliveryKeys.lists, filter.value]),
+    (before, signal) =>
       unwrap(
-        api.GET('/api/v1/staff/deliveries', {
-          params: { query: { ...filter.value, before: pageParam, limit: PAGE } as DeliveryQuery },
-          signal,
-        }),
+        api.GET('/api/v1/staff/deliveries', { params: { query: { ...filter.value, before, limit: PAGE } as DeliveryQuery }, signal }),
       ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-    placeholderData: keepPreviousData,
-  })
+  )
 }
 
-export function useDelivery(id: Ref<string>) {
+export function useDelivery(id: Ref<string>, enabled?: Ref<boolean>) {
   return useQuery({
+    enabled,
     queryKey: computed(() => deliveryKeys.one(id.value)),
     queryFn: ({ signal }) =>
       unwrap(api.GET('/api/v1/staff/deliveries/{id}', { params: { path: { id: id.value } }, signal })),
   })
 }
 
-/** A dry run changes nothing. */
+function replay(id: string, isDry: boolean) {
+  return unwrap(api.POST('/api/v1/staff/deliveries/{id}/replay', { params: { path: { id }, query: { dry_run: isDry } } }))
+}
+
+/** Says whether it could be; changes nothing. */
+export function useDryReplay() {
+  return useMutation({ mutationFn: (id: string) => replay(id, true) })
+}
+
 export function useReplay() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ id, isDry }: { id: string; isDry: boolean }) =>
-      unwrap(api.POST('/api/v1/staff/deliveries/{id}/replay', { params: { path: { id }, query: { dry_run: isDry } } })),
-    onSuccess: (_, { isDry }) => (isDry ? undefined : queries.invalidateQueries({ queryKey: deliveryKeys.all })),
-  })
+  return useAction((id: string) => replay(id, false), [deliveryKeys.all])
 }

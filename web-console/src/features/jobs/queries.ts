@@ -1,7 +1,9 @@
 /** What the jobs' screens ask of the gateway, and what they have it do. */
-import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { keepPreviousData, useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
+import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import type { paths } from '@/api/schema'
 import type { Filter } from '@/components/filters'
 import { argsQuery } from './args'
@@ -19,8 +21,6 @@ export const jobKeys = {
   count: (filter: Filter) => ['jobs', 'count', filter] as const,
   why: (id: number) => ['jobs', 'why', id] as const,
 }
-
-export const PAGE = 100
 
 /** As the API takes it. */
 export function jobQuery(filter: Filter): JobQuery {
@@ -52,19 +52,11 @@ export function useJobCount(filter: Ref<Filter>, enabled: Ref<boolean>) {
 }
 
 export function useJobs(filter: Ref<Filter>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => [...jobKeys.lists, filter.value]),
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        api.GET('/api/v1/staff/jobs', {
-          params: { query: { ...jobQuery(filter.value), before: pageParam, limit: PAGE } },
-          signal,
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-    placeholderData: keepPreviousData,
-  })
+  return usePages<JobLine>(
+    computed(() => [...jobKeys.lists, filter.value]),
+    (before, signal) =>
+      unwrap(api.GET('/api/v1/staff/jobs', { params: { query: { ...jobQuery(filter.value), before, limit: PAGE } }, signal })),
+  )
 }
 
 export function useJob(id: Ref<number>) {
@@ -98,23 +90,19 @@ export function changeRequest(id: number, change: JobChange): { method: 'POST' |
 }
 
 export function useJobChange() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ id, change }: { id: number; change: JobChange }): Promise<Schemas['JobDone']> => {
-      const params = { path: { id } }
-      switch (change.action) {
-        case 'retry':
-          return unwrap(api.POST('/api/v1/staff/jobs/{id}/retry', { params }))
-        case 'cancel':
-          return unwrap(api.POST('/api/v1/staff/jobs/{id}/cancel', { params }))
-        case 'delete':
-          return unwrap(api.DELETE('/api/v1/staff/jobs/{id}', { params }))
-        case 'reschedule':
-          return unwrap(api.POST('/api/v1/staff/jobs/{id}/reschedule', { params, body: { at: change.at } }))
-        case 'priority':
-          return unwrap(api.POST('/api/v1/staff/jobs/{id}/priority', { params, body: { priority: change.priority } }))
-      }
-    },
-    onSettled: () => queries.invalidateQueries({ queryKey: jobKeys.all }),
-  })
+  return useAction(({ id, change }: { id: number; change: JobChange }): Promise<Schemas['JobDone']> => {
+    const params = { path: { id } }
+    switch (change.action) {
+      case 'retry':
+        return unwrap(api.POST('/api/v1/staff/jobs/{id}/retry', { params }))
+      case 'cancel':
+        return unwrap(api.POST('/api/v1/staff/jobs/{id}/cancel', { params }))
+      case 'delete':
+        return unwrap(api.DELETE('/api/v1/staff/jobs/{id}', { params }))
+      case 'reschedule':
+        return unwrap(api.POST('/api/v1/staff/jobs/{id}/reschedule', { params, body: { at: change.at } }))
+      case 'priority':
+        return unwrap(api.POST('/api/v1/staff/jobs/{id}/priority', { params, body: { priority: change.priority } }))
+    }
+  }, [jobKeys.all])
 }

@@ -1,7 +1,8 @@
 /** People, as platform admins see and change them. */
-import { useInfiniteQuery } from '@tanstack/vue-query'
+import { ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import { ifMatch } from '@/api/seen'
 
 export type Person = Schemas['User']
@@ -9,13 +10,9 @@ export type Person = Schemas['User']
 const PEOPLE = ['people'] as const
 
 export function usePeople() {
-  return useInfiniteQuery({
-    queryKey: PEOPLE,
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(api.GET('/api/v1/staff/users', { params: { query: { before: pageParam, limit: 100 } }, signal })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-  })
+  return usePages<Person>(ref(PEOPLE), (before, signal) =>
+    unwrap(api.GET('/api/v1/staff/users', { params: { query: { before, limit: PAGE } }, signal })),
+  )
 }
 
 export function useInvite() {

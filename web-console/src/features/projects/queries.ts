@@ -1,8 +1,9 @@
 /** Projects and their members. */
-import { useInfiniteQuery, useQuery } from '@tanstack/vue-query'
+import { useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import { ifMatch } from '@/api/seen'
 
 export type Project = Schemas['Project']
@@ -19,18 +20,11 @@ export const projectKeys = {
 }
 
 export function useProjects(archived: Ref<boolean>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => projectKeys.list(archived.value)),
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        api.GET('/api/v1/staff/projects', {
-          params: { query: { archived: archived.value, before: pageParam, limit: 100 } },
-          signal,
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-  })
+  return usePages<Project>(
+    computed(() => projectKeys.list(archived.value)),
+    (before, signal) =>
+      unwrap(api.GET('/api/v1/staff/projects', { params: { query: { archived: archived.value, before, limit: PAGE } }, signal })),
+  )
 }
 
 export function useProject(slug: Ref<string>) {

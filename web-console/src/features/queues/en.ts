@@ -24,8 +24,8 @@ export default {
     none: 'none',
     running: '{number} at once',
     runningPerKey: '{number} at once per key',
-    rate: '{number} in {time}',
-    ratePerKey: '{number} in {time} per key',
+    rate: '{number} starts per {time}',
+    ratePerKey: '{number} starts per {time} per key',
     done: 'Limits of {name} are set',
     fields: {
       maxRunning: 'Jobs at once',
@@ -60,7 +60,8 @@ export default {
       help: 'It starts nothing more, finishes what it runs, however long that takes, and ends. That can’t be taken back: whoever keeps workers running starts another one.',
       done: '{name} drains',
     },
+    ago: '{time} ago',
     fields: { name: 'Worker', load: 'Jobs', kinds: 'Kinds', heartbeat: 'Heartbeat', started: 'Started' },
-    empty: { title: 'No worker lives', text: 'Jobs wait until one is started: codex-k8s worker.' },
+    empty: { title: 'No worker is running', text: 'Jobs wait until one is started: codex-k8s worker.' },
   },
 }

@@ -1,5 +1,5 @@
 /** Queues, pauses and workers. */
-import { useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { useQuery } from '@tanstack/vue-query'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
 import { ifMatch } from '@/api/seen'
@@ -51,21 +51,19 @@ export function useDrainWorker() {
 export type PauseWish = Schemas['PauseWish']
 
 export function usePause() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ wish, isPaused }: { wish: PauseWish; isPaused: boolean }) =>
+  return useAction(
+    ({ wish, isPaused }: { wish: PauseWish; isPaused: boolean }) =>
       isPaused
         ? unwrap(api.POST('/api/v1/staff/queues/pause', { body: wish }))
         : unwrap(api.POST('/api/v1/staff/queues/resume', { body: wish })),
-    onSettled: () => queries.invalidateQueries({ queryKey: queueKeys.all }),
-  })
+    [queueKeys.all],
+  )
 }
 
 export function useSetLimits() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ name, seen, limits }: { name: string; seen: string | undefined; limits: Schemas['SetLimits'] }) =>
+  return useAction(
+    ({ name, seen, limits }: { name: string; seen: string | undefined; limits: Schemas['SetLimits'] }) =>
       unwrap(api.PUT('/api/v1/staff/queues/{name}/limits', { params: { path: { name }, header: ifMatch(seen) }, body: limits })),
-    onSettled: () => queries.invalidateQueries({ queryKey: queueKeys.all }),
-  })
+    [queueKeys.all],
+  )
 }

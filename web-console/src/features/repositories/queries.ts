@@ -1,8 +1,9 @@
 /** Repositories, and what sets them up. */
-import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import { ifMatch } from '@/api/seen'
 
 export type Repository = Schemas['Repository']
@@ -16,18 +17,11 @@ const keys = {
 const PROJECTS = ['projects'] as const
 
 export function useRepositories(project: Ref<string | undefined>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => keys.list(project.value)),
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        api.GET('/api/v1/staff/repositories', {
-          params: { query: { project: project.value, before: pageParam, limit: 100 } },
-          signal,
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-  })
+  return usePages<Repository>(
+    computed(() => keys.list(project.value)),
+    (before, signal) =>
+      unwrap(api.GET('/api/v1/staff/repositories', { params: { query: { project: project.value, before, limit: PAGE } }, signal })),
+  )
 }
 
 export function useRepository(id: Ref<number>) {

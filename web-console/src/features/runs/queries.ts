@@ -1,8 +1,9 @@
 /** What the runs' screens ask of the gateway, and what they have it do. */
-import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
+import { useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { PAGE, usePages } from '@/api/pages'
 import type { paths } from '@/api/schema'
 import type { Filter } from '@/components/filters'
 
@@ -21,22 +22,12 @@ export const runKeys = {
   trace: (correlationId: string) => ['jobs', 'trace', correlationId] as const,
 }
 
-export const PAGE = 100
-
 export function useRuns(filter: Ref<Filter>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => [...runKeys.lists, filter.value]),
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        api.GET('/api/v1/staff/runs', {
-          params: { query: { ...filter.value, before: pageParam, limit: PAGE } as RunQuery },
-          signal,
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-    placeholderData: keepPreviousData,
-  })
+  return usePages<RunLine>(
+    computed(() => [...runKeys.lists, filter.value]),
+    (before, signal) =>
+      unwrap(api.GET('/api/v1/staff/runs', { params: { query: { ...filter.value, before, limit: PAGE } as RunQuery }, signal })),
+  )
 }
 
 export function useRun(id: Ref<number>, enabled?: Ref<boolean>) {
@@ -74,10 +65,9 @@ export function useRetryRun() {
 }
 
 export function useCancelRun() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ id, reason }: { id: number; reason?: string }) =>
+  return useAction(
+    ({ id, reason }: { id: number; reason?: string }) =>
       unwrap(api.POST('/api/v1/staff/runs/{id}/cancel', { params: { path: { id }, query: { reason } } })),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['runs'] }),
-  })
+    [['runs']],
+  )
 }

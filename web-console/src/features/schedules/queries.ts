@@ -1,7 +1,10 @@
 /** Schedules and their ticks. */
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/vue-query'
-import { computed, type Ref } from 'vue'
+import { useQuery } from '@tanstack/vue-query'
+import { computed, ref, type Ref } from 'vue'
+import { useAction } from '@/api/action'
 import { api, unwrap, type Schemas } from '@/api/client'
+import { withQuery } from '@/api/curl'
+import { PAGE, usePages } from '@/api/pages'
 
 export type Schedule = Schemas['Schedule']
 
@@ -12,15 +15,15 @@ export const scheduleKeys = {
   ticks: (name: string) => ['schedules', 'ticks', name] as const,
 }
 
+/** The live stream doesn't tell of schedules. */
+const REFETCH_MS = 10_000
+
 export function useSchedules() {
-  return useInfiniteQuery({
-    queryKey: scheduleKeys.list,
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(api.GET('/api/v1/staff/schedules', { params: { query: { after: pageParam, limit: 100 } }, signal })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-    refetchInterval: 10_000,
-  })
+  return usePages<Schedule>(
+    ref(scheduleKeys.list),
+    (after, signal) => unwrap(api.GET('/api/v1/staff/schedules', { params: { query: { after, limit: PAGE } }, signal })),
+    REFETCH_MS,
+  )
 }
 
 export function useSchedule(name: Ref<string>) {
@@ -28,32 +31,29 @@ export function useSchedule(name: Ref<string>) {
     queryKey: computed(() => scheduleKeys.one(name.value)),
     queryFn: ({ signal }) =>
       unwrap(api.GET('/api/v1/staff/schedules/{name}', { params: { path: { name: name.value } }, signal })),
-    refetchInterval: 10_000,
+    refetchInterval: REFETCH_MS,
   })
 }
 
 export function useTicks(name: Ref<string>) {
-  return useInfiniteQuery({
-    queryKey: computed(() => scheduleKeys.ticks(name.value)),
-    queryFn: ({ pageParam, signal }) =>
+  return usePages<Schemas['ScheduleTick']>(
+    computed(() => scheduleKeys.ticks(name.value)),
+    (before, signal) =>
       unwrap(
         api.GET('/api/v1/staff/schedules/{name}/ticks', {
-          params: { path: { name: name.value }, query: { before: pageParam, limit: 100 } },
+          params: { path: { name: name.value }, query: { before, limit: PAGE } },
           signal,
         }),
       ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next ?? undefined,
-    refetchInterval: 10_000,
-  })
+    REFETCH_MS,
+  )
 }
 
 export type ScheduleAction = 'pause' | 'resume' | 'run' | 'remove'
 
 export function useScheduleAction() {
-  const queries = useQueryClient()
-  return useMutation({
-    mutationFn: ({ name, action, reason }: { name: string; action: ScheduleAction; reason?: string }): Promise<Schemas['ScheduleDone']> => {
+  return useAction(
+    ({ name, action, reason }: { name: string; action: ScheduleAction; reason?: string }): Promise<Schemas['ScheduleDone']> => {
       const params = { path: { name }, query: { reason } }
       switch (action) {
         case 'pause':
@@ -66,12 +66,13 @@ export function useScheduleAction() {
           return unwrap(api.DELETE('/api/v1/staff/schedules/{name}', { params }))
       }
     },
-    onSettled: () => queries.invalidateQueries({ queryKey: scheduleKeys.all }),
-  })
+    [scheduleKeys.all],
+  )
 }
 
 /** The request, to be shown as curl. */
-export function actionRequest(name: string, action: ScheduleAction): { method: string; path: string } {
+export function actionRequest(name: string, action: ScheduleAction, reason: string): { method: string; path: string } {
   const path = `/api/v1/staff/schedules/${encodeURIComponent(name)}`
-  return action === 'remove' ? { method: 'DELETE', path } : { method: 'POST', path: `${path}/${action}` }
+  const isRemoval = action === 'remove'
+  return { method: isRemoval ? 'DELETE' : 'POST', path: withQuery(isRemoval ? path : `${path}/${action}`, { reason }) }
 }
