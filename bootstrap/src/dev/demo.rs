@@ -3,10 +3,11 @@
 //! as it would in production: signed webhooks to the gateway, jobs that the worker runs, the simulated GitHub
 //! and cluster; nothing is written beneath them.
 //!
-//! `world` is what there is, `story` what happens at the first start, `standing` what operators have set up,
-//! `trickle` what goes on; `sender` is GitHub's hand, `agent` the agents' work.
+//! `world` is what there is, `story` what happens at the first start, `standing` what operators have set up, `check`
+//! what they have looked at, `trickle` what goes on; `sender` is GitHub's hand, `agent` the agents' work.
 
 pub(crate) mod agent;
+mod check;
 mod sender;
 mod standing;
 mod story;
@@ -87,6 +88,10 @@ pub(super) fn start(
             } else if !told.exists() {
                 story::tell(&demo).await?;
                 standing::set_up(&demo.store).await?;
+                // Without it there is only less to see.
+                if let Err(error) = check::repositories(&demo).await {
+                    tracing::warn!(%error, "the demo can't check its repositories");
+                }
                 std::fs::write(&told, "")?;
             }
             if amount == Amount::Everything {

@@ -310,7 +310,8 @@ fn introduce(product: &Product, data_dir: &Path) {
         .rsplit_once('@')
         .map_or(database_url.as_str(), |(_, host)| host);
     let program = program();
-    println!("\ncodex-k8s is running.\n");
+    println!("\ncodex-k8s is running. Open the console:\n");
+    println!("  {url}/\n");
     println!(
         "  gateway     {url}  (process {}, {dir}/logs/gateway.log)",
         pid(&product.gateway)
@@ -332,7 +333,6 @@ fn introduce(product: &Product, data_dir: &Path) {
         Some(_) => println!("  Kubernetes  simulated: kubectl --kubeconfig {dir}/kubeconfig get namespaces"),
         None => println!("  Kubernetes  the real one that is configured"),
     }
-    println!("  console     {url}/");
     println!("  staff token {dir}/dev.json, where the commands below find it");
     println!("\nTry, in another terminal:\n");
     println!("  {program} webhook simulate issues.labeled --label run:dev");
