@@ -14,7 +14,7 @@ export default {
   p50: 'median (p50)',
   p99: 'p99',
   only: 'Only {name}',
-  nothing: 'Nothing ended in this time.',
+  nothing: 'Nothing ended in this time. It is counted once a minute.',
   empty: { title: 'Nothing has happened yet', text: 'As soon as a webhook arrives or a schedule ticks, you see it here.' },
   health: {
     well: 'All is well',
