@@ -25,7 +25,7 @@ test('no event is lost over a restart of the gateway', async ({ as }) => {
   await expect(badge(page, 'Live')).toBeVisible()
   // The last place that the page was told of is one of ours: something has been told.
   await product.queue('priority', '--to', '3', String(job))
-  await page.waitForTimeout(500)
+  await page.waitForTimeout(1_500)
   const seen = asked(page)
   // Held off until the change has happened, however fast the new process is.
   await page.route('**/staff/stream*', (route) => route.abort())

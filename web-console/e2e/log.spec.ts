@@ -67,5 +67,5 @@ test('a log is followed line by line, and outlives its pod', async ({ as }) => {
   const kept = await lines()
   await page.reload()
   await expect(page.getByText('repository: acme/billing')).toBeVisible()
-  expect(await lines()).toBeGreaterThanOrEqual(kept)
+  await expect.poll(lines).toBeGreaterThanOrEqual(kept)
 })
