@@ -6,14 +6,17 @@
 //! `CODEX_K8S_TEST_DATABASE_URL`.
 
 mod account;
+mod data;
 mod database;
 mod installation;
 mod postmaster;
 mod server;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, UnreachablePath};
 pub use database::{TEST_DATABASE_URL, TestDatabase};
 pub use installation::{Installation, cache_dir};
-pub use server::{Server, Settings};
+pub use server::Server;
+pub use settings::Settings;

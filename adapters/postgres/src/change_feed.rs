@@ -17,7 +17,7 @@ use queue::{JobWatch, Tail};
 
 use crate::Store;
 use crate::error::db;
-use crate::job_desk::summary;
+use crate::translate::summary;
 use rows::Event;
 
 /// The queues may take this part of the time.

@@ -41,6 +41,7 @@ mod schedule_desk;
 mod store;
 mod system_desk;
 mod text;
+mod translate;
 
 pub use keyring::{InvalidKeyring, Keyring};
 pub use options::Options;

@@ -11,8 +11,8 @@ use domain::queue::{Limits, LimitsSet, LiveWorker, Pausable, Pause, QueueOvervie
 
 use crate::Store;
 use crate::error::db;
-use crate::job_desk::{counted, steered_by};
 use crate::store::page;
+use crate::translate::{counted, steered_by};
 
 #[async_trait]
 impl QueueDesk for Store {

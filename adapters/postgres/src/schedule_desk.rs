@@ -10,9 +10,9 @@ use queue::ScheduleRow;
 
 use crate::Store;
 use crate::error::db;
-use crate::job_desk::steered_by;
 use crate::queue_desk::switched;
 use crate::store::page;
+use crate::translate::steered_by;
 
 #[async_trait]
 impl ScheduleDesk for Store {

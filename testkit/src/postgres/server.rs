@@ -3,7 +3,7 @@
 //! directory.
 
 use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,67 +11,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use sqlx::Connection;
 
-use super::account::Account;
-use super::installation::{Installation, run};
+use super::data::{beside, initialise, read_password};
+use super::installation::Installation;
 use super::postmaster::Postmaster;
-
-/// How a server is to run.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The TCP port on 127.0.0.1; `None` takes a free one.
-    pub port: Option<u16>,
-    /// Whether a commit survives a power cut. A throw-away server doesn't wait for the disk.
-    pub durable: bool,
-    /// Connections at once.
-    pub max_connections: u16,
-    /// Where it writes its log; `None` writes it beside the data directory.
-    pub log: Option<PathBuf>,
-    /// Further settings, as in `postgresql.conf`.
-    pub extra: Vec<(String, String)>,
-}
-
-impl Settings {
-    /// For data that is worth keeping.
-    pub fn durable() -> Self {
-        Self {
-            port: None,
-            durable: true,
-            max_connections: 200,
-            log: None,
-            extra: Vec::new(),
-        }
-    }
-
-    /// For tests: fast, many connections, nothing survives a power cut.
-    pub fn throwaway() -> Self {
-        Self {
-            durable: false,
-            max_connections: 300,
-            ..Self::durable()
-        }
-    }
-
-    fn arguments(&self) -> Vec<(String, String)> {
-        let mut all = vec![
-            ("listen_addresses", "127.0.0.1".to_owned()),
-            ("unix_socket_directories", String::new()),
-            ("max_connections", self.max_connections.to_string()),
-            ("max_wal_size", "2GB".to_owned()),
-            ("log_line_prefix", "%m [%p] %q%d ".to_owned()),
-        ];
-        if !self.durable {
-            for name in ["fsync", "synchronous_commit", "full_page_writes"] {
-                all.push((name, "off".to_owned()));
-            }
-        }
-        let mut all: Vec<_> = all
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        all.extend(self.extra.iter().cloned());
-        all
-    }
-}
+use super::settings::Settings;
 
 /// A server of this program. Dropping it stops it; it also stops when this program is killed (on Linux).
 #[derive(Debug)]
@@ -367,89 +310,4 @@ fn free_port(wanted: Option<u16>) -> Result<u16> {
                 .with_context(|| format!("PostgreSQL's port {port} on 127.0.0.1 is taken: choose another"))
         }
     }
-}
-
-fn beside(data: &Path, suffix: &str) -> PathBuf {
-    let mut name = data.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn read_password(data: &Path) -> Result<String> {
-    let file = beside(data, "password");
-    let password = std::fs::read_to_string(&file).with_context(|| {
-        format!(
-            "the password of the database in {} should be in {}",
-            data.display(),
-            file.display()
-        )
-    })?;
-    Ok(password.trim().to_owned())
-}
-
-/// Initialises into a folder beside and renames: a half initialised directory never counts.
-fn initialise(installation: &Installation, data: &Path, durable: bool) -> Result<String> {
-    let account = installation.account();
-    if data.exists() && std::fs::read_dir(data)?.next().is_some() {
-        bail!(
-            "{} is not empty and holds no PostgreSQL data: choose another folder",
-            data.display()
-        );
-    }
-    let fresh = beside(data, "initialising");
-    if fresh.exists() {
-        std::fs::remove_dir_all(&fresh).with_context(|| format!("can't remove {}", fresh.display()))?;
-    }
-    account.own_dir(&fresh)?;
-    account.check_reachable(&fresh, "use --data-dir or CODEX_K8S_DATA_DIR")?;
-
-    let password = hex::encode(rand::random::<[u8; 24]>());
-    // initdb reads the password from a file, which must be the account's.
-    let handed = beside(data, "initialising-password");
-    write_private(&handed, &password)?;
-    if let Account::Nobody { uid, gid } = account {
-        chown(&handed, Some(uid), Some(gid))?;
-    }
-    let mut initdb = installation.command("initdb");
-    initdb.args(["--username=postgres", "--encoding=UTF8", "--auth=scram-sha-256"]);
-    initdb.args([
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--locale=C",
-    ]);
-    initdb
-        .arg(format!("--pwfile={}", handed.display()))
-        .arg("-D")
-        .arg(&fresh);
-    if !durable {
-        initdb.arg("--no-sync");
-    }
-    let result = run(&mut initdb).context(
-        "can't initialise the database (PostgreSQL needs an account that the system knows, with an entry in \
-         /etc/passwd)",
-    );
-    std::fs::remove_file(&handed)?;
-    result?;
-
-    write_private(&beside(data, "password"), &password)?;
-    if data.exists() {
-        std::fs::remove_dir(data)?;
-    }
-    std::fs::rename(&fresh, data)
-        .with_context(|| format!("can't move the database to {}", data.display()))?;
-    Ok(password)
-}
-
-fn write_private(file: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    let mut open = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("can't write {}", file.display()))?;
-    Ok(open.write_all(text.as_bytes())?)
 }
