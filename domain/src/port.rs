@@ -319,12 +319,12 @@ pub trait RunDesk: Send + Sync {
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError>;
-    /// Log lines with a number above `after` that hold this text, in any case, at most `limit`.
+    /// Log lines with a number above the first and up to the second of `between` that hold this text, in any case, at most `limit`.
     async fn search_log(
         &self,
         id: RunId,
         text: &str,
-        after: i64,
+        between: (i64, i64),
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError>;

@@ -140,14 +140,14 @@ impl RunDesk for Store {
         &self,
         id: RunId,
         text: &str,
-        after: i64,
+        (after, until): (i64, i64),
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError> {
         let project_ids = projects.ids();
         sqlx::query_as!(
             LogLine,
-            "select number, text from runs.log_line where run_id = $1 and number > $2
+            "select number, text from runs.log_line where run_id = $1 and number > $2 and number <= $6
                 and strpos(lower(text), lower($5)) > 0
                 and ($4::bigint[] is null or exists (
                     select 1 from runs.run r where r.id = $1 and r.project_id = any($4)))
@@ -157,6 +157,7 @@ impl RunDesk for Store {
             limit.clamp(0, 10_000),
             project_ids.as_deref(),
             text,
+            until,
         )
         .fetch_all(&self.pool)
         .await

@@ -205,6 +205,32 @@ async fn a_log_is_read_on() {
 }
 
 #[tokio::test]
+async fn a_long_log_is_searched_in_parts() {
+    let world = world();
+    world.runs.put(run(1, "demo", RunState::Running));
+    let line = |number: i64| LogLine {
+        number,
+        text: (if number == 30_000 { "needle" } else { "hay" }).to_owned(),
+    };
+    world.runs.write_log(RunId(1), (1..=30_001).map(line).collect());
+    assert_eq!(
+        get(&world, "runs/1/log?search=needle").await,
+        json!({"items": [], "next_after": 25_000, "last": 30_001})
+    );
+    assert_eq!(
+        get(&world, "runs/1/log?search=needle&after=25000").await,
+        json!({"items": [{"number": 30_000, "text": "needle"}], "next_after": 30_001, "last": 30_001})
+    );
+    // A page that is full ends with its last line, for there may be others after it.
+    assert_eq!(
+        get(&world, "runs/1/log?search=needle&after=25000&limit=1").await["next_after"],
+        json!(30_000)
+    );
+    let past = format!("runs/1/log?search=needle&after={}", i64::MAX);
+    assert_eq!(get(&world, &past).await["items"], json!([]));
+}
+
+#[tokio::test]
 async fn a_run_that_ended_badly_is_run_again() {
     let world = world();
     let failed = RunState::Failed {

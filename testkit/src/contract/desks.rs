@@ -225,8 +225,10 @@ async fn run_log(desk: &dyn RunDesk, (id, empty): (RunId, RunId), lines: &[LogLi
         "backwards the log is another"
     );
     ensure!(
-        desk.search_log(id, "4", 0, 9, &all).await? == lines[3..4]
-            && desk.search_log(id, "4", 4, 9, &all).await?.is_empty(),
+        desk.search_log(id, "4", (0, 4), 9, &all).await? == lines[3..4]
+            && desk.search_log(id, "4", (4, 9), 9, &all).await?.is_empty()
+            && desk.search_log(id, "4", (0, 3), 9, &all).await?.is_empty()
+            && desk.search_log(id, "line", (1, 4), 2, &all).await? == lines[1..3],
         "a line isn't found by what it holds"
     );
     ensure!(

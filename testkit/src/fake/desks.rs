@@ -142,12 +142,12 @@ impl RunDesk for FakeRunDesk {
         &self,
         id: RunId,
         text: &str,
-        after: i64,
+        (after, until): (i64, i64),
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError> {
         let mut lines = self.log(id, after, i64::MAX, projects).await?;
-        lines.retain(|line| line.text.to_lowercase().contains(&text.to_lowercase()));
+        lines.retain(|line| line.number <= until && line.text.to_lowercase().contains(&text.to_lowercase()));
         lines.truncate(at_most(limit));
         Ok(lines)
     }

@@ -118,13 +118,8 @@ struct Row {
     completed: i64,
     cancelled: i64,
     dead: i64,
-    start_ms: Json<BTreeMap<String, i64>>,
-    run_ms: Json<BTreeMap<String, i64>>,
-}
-
-fn latencies(slots: BTreeMap<String, i64>) -> Latencies {
-    let slot = |(slot, jobs): (String, i64)| Some((slot.parse().ok()?, jobs));
-    Latencies(slots.into_iter().filter_map(slot).collect())
+    start_ms: Json<BTreeMap<u8, i64>>,
+    run_ms: Json<BTreeMap<u8, i64>>,
 }
 
 impl Queue {
@@ -162,8 +157,8 @@ impl Queue {
             completed: row.completed,
             cancelled: row.cancelled,
             dead: row.dead,
-            start: latencies(row.start_ms.0),
-            run: latencies(row.run_ms.0),
+            start: Latencies(row.start_ms.0),
+            run: Latencies(row.run_ms.0),
         };
         Ok(Throughput {
             since,

@@ -230,13 +230,15 @@ pub(crate) struct LogPage {
 }
 
 impl LogPage {
-    pub(crate) fn new(lines: Vec<run::LogLine>, after: i64, last: i64) -> Self {
-        let next_after = lines.last().map_or(after, |line| line.number);
+    /// `seen` is the line up to which it has been looked, though it isn't among those found; `last` is the last one
+    /// of a moment ago.
+    pub(crate) fn new(lines: Vec<run::LogLine>, seen: i64, last: i64) -> Self {
+        let found = lines.last().map_or(0, |line| line.number);
         let items = lines.into_iter().map(LogLine::from).collect();
         Self {
             items,
-            next_after,
-            last,
+            next_after: found.max(seen),
+            last: found.max(last),
         }
     }
 }
