@@ -188,6 +188,9 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
 async fn two_hundred_cost_the_database_no_more_than_one() {
     let count = Arc::new(AtomicUsize::new(0));
     let subscriber = tracing_subscriber::registry().with(Statements(Arc::clone(&count)));
+    // Of two, `tracing` asks each what it wants to hear; were there one, the thread that comes by first, which may be
+    // another test's and want nothing.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _counting = tracing::subscriber::set_default(subscriber);
     let world = World::create().await;
     let gateway = world.gateway().await;

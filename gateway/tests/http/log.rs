@@ -50,7 +50,11 @@ impl Log {
     /// Those that an operator gets who asks for INFO.
     fn lines(&self) -> Vec<String> {
         let mut lines = self.all_lines();
-        lines.retain(|line| [" INFO ", " WARN ", "ERROR "].iter().any(|level| line.contains(level)));
+        lines.retain(|line| {
+            [" INFO ", " WARN ", "ERROR "]
+                .iter()
+                .any(|level| line.contains(level))
+        });
         lines
     }
 }

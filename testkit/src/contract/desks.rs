@@ -162,7 +162,7 @@ pub async fn run_desk(runs: &dyn RunStore, desk: &dyn RunDesk, repository: &Repo
     let lines: Vec<LogLine> = (1..=5)
         .map(|number| LogLine {
             number,
-            text: format!("{number}"),
+            text: format!("line {number}"),
         })
         .collect();
     runs.append_log(id, &lines).await?;
@@ -228,7 +228,7 @@ async fn run_log(desk: &dyn RunDesk, (id, empty): (RunId, RunId), lines: &[LogLi
         desk.search_log(id, "4", (0, 4), 9, &all).await? == lines[3..4]
             && desk.search_log(id, "4", (4, 9), 9, &all).await?.is_empty()
             && desk.search_log(id, "4", (0, 3), 9, &all).await?.is_empty()
-            && desk.search_log(id, "line", (1, 4), 2, &all).await? == lines[1..3],
+            && desk.search_log(id, "LINE", (1, 4), 2, &all).await? == lines[1..3],
         "a line isn't found by what it holds"
     );
     ensure!(

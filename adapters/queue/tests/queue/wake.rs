@@ -280,6 +280,9 @@ async fn a_worker_says_at_its_start_how_it_is_woken() {
         }
         let stage = Stage::with_wake(wake).await;
         let sayings = Sayings::default();
+        // Of two, `tracing` asks each what it wants to hear; were there one, the thread that comes by first, which may
+        // be another test's and want nothing.
+        let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
         let said = tracing::subscriber::set_default(sayings.clone());
         let worker = stage.start(reporting(), mpsc::unbounded_channel().0, options("w", 1));
         stage.worker_id("w").await;
