@@ -40,6 +40,24 @@ test('no event is lost over a restart of the gateway', async ({ as }) => {
   expect(seen.lists, 'the event was told, not the list read anew').toEqual([])
 })
 
+test('a database that hangs is told of within seconds, and everything comes when it is back', async ({ as }) => {
+  const job = await product.enqueue('hung', '--delay', '86400', '--tag', 'e2e-hung')
+  const page = await as('olga', '/jobs?tag=e2e-hung')
+  await expect(row(page, job)).toContainText('Scheduled')
+  await expect(badge(page, 'Live')).toBeVisible()
+  await product.whileDatabaseHangs(async () => {
+    await expect(badge(page, 'Stale')).toBeVisible({ timeout: 10_000 })
+    await page.getByRole('navigation').getByRole('link', { name: 'Deliveries' }).click()
+    await expect(page.getByRole('alert')).toContainText('database')
+  })
+  await expect(page.getByRole('row').nth(1)).toBeVisible()
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  await expect(badge(page, 'Live')).toBeVisible()
+  await product.queue('cancel', String(job))
+  await page.goBack()
+  await expect(row(page, job)).toContainText('Cancelled')
+})
+
 test('who is offline is told so, and has everything when back', async ({ as }) => {
   const job = await product.enqueue('offline', '--delay', '86400', '--tag', 'e2e-offline')
   const page = await as('olga', '/jobs?tag=e2e-offline')

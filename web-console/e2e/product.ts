@@ -96,6 +96,20 @@ async function ended(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
+interface Process {
+  pid: number
+  parent: number
+  args: string[]
+}
+
+async function processes(): Promise<Process[]> {
+  const { stdout } = await execute('ps', ['-A', '-o', 'pid=,ppid=,args='], { maxBuffer: 16 * 1024 * 1024 })
+  return stdout.split('\n').map((line) => {
+    const [pid, parent, ...args] = line.trim().split(/\s+/)
+    return { pid: Number(pid), parent: Number(parent), args }
+  })
+}
+
 /** The running product, for the tests. */
 export const product = {
   get state(): State {
@@ -137,11 +151,8 @@ export const product = {
 
   /** Kills the gateway's process, and waits until another one answers. */
   async restartGateway(): Promise<void> {
-    const gateway = async () => {
-      const { stdout } = await execute('ps', ['-A', '-o', 'pid=,ppid=,args='])
-      const found = stdout.split('\n').map((line) => line.trim().split(/\s+/))
-      return Number(found.find(([, parent, , command]) => Number(parent) === this.state.pid && command === 'gateway')?.[0] ?? 0)
-    }
+    const gateway = async () =>
+      (await processes()).find(({ parent, args }) => parent === this.state.pid && args[1] === 'gateway')?.pid ?? 0
     const before = await gateway()
     if (!before) throw new Error('the gateway has no process')
     process.kill(before, 'SIGKILL')
@@ -149,6 +160,29 @@ export const product = {
       const now = await gateway()
       return now !== 0 && now !== before && (await fetch(`${this.state.url}/readyz`).then(({ ok }) => ok, () => false))
     })
+  },
+
+  /** Freezes the database, as a machine that hangs would, while this is done. */
+  async whileDatabaseHangs(act: () => Promise<void>): Promise<void> {
+    const all = await processes()
+    const server = all.find(({ parent, args }) => parent === this.state.pid && args[0]?.endsWith('postgres'))
+    if (!server) throw new Error('the database has no process')
+    const frozen = [server, ...all.filter(({ parent }) => parent === server.pid)]
+    const tell = (signal: NodeJS.Signals) => {
+      for (const { pid } of frozen) {
+        try {
+          process.kill(pid, signal)
+        } catch {
+          // A session that has ended by itself.
+        }
+      }
+    }
+    tell('SIGSTOP')
+    try {
+      await act()
+    } finally {
+      tell('SIGCONT')
+    }
   },
 
   /** Puts a label on an issue of the simulated GitHub, which tells the gateway, signed. */

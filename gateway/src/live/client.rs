@@ -60,6 +60,8 @@ pub(super) struct Client {
     /// Not greeted yet: where it wants to go on.
     greeting: Option<Start>,
     lagged: bool,
+    /// Was told that the database can't be read.
+    behind: bool,
     told_at: Instant,
 }
 
@@ -76,6 +78,7 @@ impl Client {
             sender,
             greeting: Some(wish.start),
             lagged: false,
+            behind: false,
             told_at: Instant::now(),
         }
     }
@@ -119,8 +122,9 @@ impl Client {
             None if self.lagged => vec![reset(ResetReason::Lagged)],
             None => self.heard(frames.iter()),
         };
-        if batch.is_empty() && self.told_at.elapsed() >= HEARTBEAT {
-            batch.push(render(&LiveEvent::Heartbeat(Heartbeat { as_of: place })));
+        let was_behind = std::mem::take(&mut self.behind);
+        if was_behind || (batch.is_empty() && self.told_at.elapsed() >= HEARTBEAT) {
+            batch.push(heartbeat(place, false));
         }
         self.send(placed(batch, place))
     }
@@ -143,6 +147,7 @@ impl Client {
 
     /// Says that all has to be read again.
     pub(super) fn reset(&mut self, reason: ResetReason, place: DateTime<Utc>) -> bool {
+        self.behind = false;
         self.send(placed(vec![reset(reason)], place))
     }
 
@@ -152,9 +157,11 @@ impl Client {
 
     /// While the database can't be read: no place, since nothing was read.
     pub(super) fn wait(&mut self, as_of: Option<DateTime<Utc>>) -> bool {
+        let is_news = self.is_greeted() && !self.behind;
         match as_of {
-            Some(as_of) if self.told_at.elapsed() >= HEARTBEAT => {
-                self.send(vec![render(&LiveEvent::Heartbeat(Heartbeat { as_of }))])
+            Some(as_of) if is_news || self.told_at.elapsed() >= HEARTBEAT => {
+                self.behind = true;
+                self.send(vec![heartbeat(as_of, true)])
             }
             _ => !self.sender.is_closed(),
         }
@@ -182,6 +189,10 @@ impl Client {
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
     }
+}
+
+fn heartbeat(as_of: DateTime<Utc>, behind: bool) -> Bytes {
+    render(&LiveEvent::Heartbeat(Heartbeat { as_of, behind }))
 }
 
 fn reset(reason: ResetReason) -> Bytes {

@@ -54,7 +54,7 @@ pub(crate) enum LiveEvent {
     /// Too much changed at once to tell each: lists of these are to be read again, with some seconds of random
     /// delay where it comes again and again.
     More(More),
-    /// Nothing for a while. Comes at least every 15 seconds.
+    /// Nothing for a while, or the database can't be read, or can again. Comes at least every 15 seconds.
     Heartbeat(Heartbeat),
     /// The last message, where the gateway ends the stream by itself.
     End(End),
@@ -108,11 +108,13 @@ pub(crate) struct More {
     pub(crate) topics: Vec<Topic>,
 }
 
-/// Nothing for a while.
+/// How the stream stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Heartbeat {
-    /// The database's time at the last look: what is shown is as of then. Long ago if the database can't be read.
+    /// The database's time at the last look: what is shown is as of then.
     pub(crate) as_of: DateTime<Utc>,
+    /// Whether the database can't be read: what changes is told when it can again.
+    pub(crate) behind: bool,
 }
 
 /// Why the gateway ends a stream.

@@ -1,5 +1,6 @@
 //! The work: look, ask who may see it, tell.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use domain::access::{Principal, Via};
 use domain::live::{Changes, LOOKBACK_S, Watched};
 use domain::port::{ChangeReader, PortError};
 use metrics::{gauge, histogram};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
@@ -25,6 +27,8 @@ const SHARE: u32 = 4;
 const GREETING: Duration = Duration::from_millis(50);
 /// After a look that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// After so long a look those who are connected are told that they wait, and from then on as often as is due.
+const SLOW: Duration = Duration::from_secs(3);
 /// A look that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -54,7 +58,7 @@ async fn look_for_all(hub: &Hub) {
         let began = Instant::now();
         let is_new = reader.is_none();
         let mut open = reader.take().unwrap_or_else(|| hub.feed.open());
-        let pause = match timeout(LIMIT, look(hub, open.as_mut(), &watched, is_new)).await {
+        let pause = match patiently(hub, look(hub, open.as_mut(), &watched, is_new)).await {
             Ok(Ok(())) => {
                 reader = Some(open);
                 let took = began.elapsed();
@@ -76,6 +80,17 @@ async fn look_for_all(hub: &Hub) {
             () = sleep(pause.saturating_sub(GREETING)) => {}
             () = hub.came.notified() => {}
         }
+    }
+}
+
+/// At most so long as a look may take.
+async fn patiently<T>(hub: &Hub, look: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut look = pin!(timeout(LIMIT, look));
+    loop {
+        if let Ok(done) = timeout(SLOW, &mut look).await {
+            return done;
+        }
+        wait(hub);
     }
 }
 
@@ -145,7 +160,7 @@ fn record_lag(changes: &Changes) {
     }
 }
 
-/// Keeps the connections alive, and says how old what they show has become.
+/// Says that what is shown gets old, and keeps the connections alive.
 fn wait(hub: &Hub) {
     let mut connected = hub.lock();
     let as_of = connected.recent.place();

@@ -28,7 +28,7 @@ impl Write for Log {
 }
 
 impl Log {
-    fn kept() -> Self {
+    fn listen() {
         static LISTENS: Once = Once::new();
         LISTENS.call_once(|| {
             tracing_subscriber::fmt()
@@ -38,18 +38,17 @@ impl Log {
                 .init();
         });
         SAID.take();
-        Self
     }
 
     /// The lines since last asked.
-    fn all_lines(&self) -> Vec<String> {
+    fn all_lines() -> Vec<String> {
         let text = String::from_utf8(SAID.take()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
 
     /// Those that an operator gets who asks for INFO.
-    fn lines(&self) -> Vec<String> {
-        let mut lines = self.all_lines();
+    fn lines() -> Vec<String> {
+        let mut lines = Self::all_lines();
         lines.retain(|line| {
             [" INFO ", " WARN ", "ERROR "]
                 .iter()
@@ -60,22 +59,22 @@ impl Log {
 }
 
 /// The one line that a request leaves.
-async fn one(world: &World, log: &Log, request: axum::http::Request<axum::body::Body>) -> String {
+async fn one(world: &World, request: axum::http::Request<axum::body::Body>) -> String {
     world.ask(request).await;
-    let [line] = log.lines().try_into().expect("one line");
+    let [line] = Log::lines().try_into().expect("one line");
     line
 }
 
 #[tokio::test]
 async fn levels_and_causes() {
-    let log = Log::kept();
+    Log::listen();
     let world = world();
     world.ask(delivery("d-1", "issues", LABELED)).await;
     world.get("/readyz").await;
-    assert!(log.lines().is_empty(), "nothing of what goes well and often");
+    assert!(Log::lines().is_empty(), "nothing of what goes well and often");
 
     world.staff(Method::GET, "jobs").await;
-    let [line] = log.lines().try_into().expect("one line");
+    let [line] = Log::lines().try_into().expect("one line");
     for part in [
         " INFO ",
         "http.route=\"/api/v1/staff/jobs\"",
@@ -86,21 +85,21 @@ async fn levels_and_causes() {
         assert!(line.contains(part), "{part} in {line}");
     }
 
-    let line = one(&world, &log, post(&[], LABELED)).await;
+    let line = one(&world, post(&[], LABELED)).await;
     assert!(
         line.contains(" INFO ") && line.contains("signature_missing"),
         "{line}"
     );
 
     world.inbox.fail_with_unavailable(true);
-    let line = one(&world, &log, delivery("d-2", "issues", LABELED)).await;
+    let line = one(&world, delivery("d-2", "issues", LABELED)).await;
     for part in [" WARN ", "delivery.id=\"d-2\"", "connection refused by 10.0.0.1"] {
         assert!(line.contains(part), "{part} in {line}");
     }
 
     world.inbox.fail_with_unavailable(false);
     world.inbox.panic_on_accept(true);
-    let line = one(&world, &log, delivery("d-3", "issues", LABELED)).await;
+    let line = one(&world, delivery("d-3", "issues", LABELED)).await;
     assert!(
         line.contains("ERROR ") && line.contains("panic: the fake was told to panic"),
         "{line}"
@@ -109,13 +108,13 @@ async fn levels_and_causes() {
 
 #[tokio::test]
 async fn nothing_secret_at_any_level() {
-    let log = Log::kept();
+    Log::listen();
     let world = world();
     world.ask(delivery("d-1", "issues", LABELED)).await;
     world.ask(delivery("d-1", "issues", "{}")).await;
     world.ask(post(&[], "a body of a stranger")).await;
     world.staff(Method::GET, "jobs").await;
-    let lines = log.all_lines();
+    let lines = Log::all_lines();
     assert!(
         lines
             .iter()

@@ -15,7 +15,7 @@ use domain::run::{LogLine, RunState};
 use futures::StreamExt;
 use gateway::Settings;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use crate::sign_in::{by, invite, sign_in};
@@ -342,16 +342,26 @@ async fn an_outage_is_waited_out() {
     let project = world.access.add_project("demo");
     let mut stream = open(&world, TOKEN, "?topics=run", None).await.unwrap();
     let ready = stream.expect("ready").await;
+    let began = Instant::now();
     world.changes.set_broken(true);
     world.changes.pass(20);
-    let heartbeat = stream.expect("heartbeat").await;
+    let behind = stream.expect("heartbeat").await;
     assert!(
-        heartbeat.id.is_none() && heartbeat.data["as_of"] == ready.data["as_of"],
-        "{heartbeat:?}"
+        behind.id.is_none() && behind.data["as_of"] == ready.data["as_of"] && behind.data["behind"] == true,
+        "{behind:?}"
     );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "told after {:?}",
+        began.elapsed()
+    );
+    let again = stream.expect("heartbeat").await;
+    assert_eq!(again, behind);
+    assert!(began.elapsed() >= Duration::from_secs(15), "not before it is due");
     world.changes.push(some(1, project));
     world.changes.set_broken(false);
     assert_eq!(stream.expect("run").await.data["id"], 1);
+    assert_eq!(stream.expect("heartbeat").await.data["behind"], false);
     world.changes.set_broken(true);
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.changes.pass(120);
@@ -363,6 +373,28 @@ async fn an_outage_is_waited_out() {
     assert_eq!(
         (message.event.as_str(), &message.data),
         ("reset", &json!({"reason": "outage"}))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_hangs_is_told_of_before_it_is_given_up() {
+    let world = world();
+    let mut stream = open(&world, TOKEN, "?topics=run", None).await.unwrap();
+    stream.expect("ready").await;
+    let began = Instant::now();
+    world.changes.set_hanging(true);
+    assert_eq!(stream.expect("heartbeat").await.data["behind"], true);
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "told after {:?}",
+        began.elapsed()
+    );
+    world.changes.set_hanging(false);
+    assert_eq!(stream.expect("heartbeat").await.data["behind"], false);
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "told after {:?}",
+        began.elapsed()
     );
 }
 

@@ -1,6 +1,7 @@
 //! [`ChangeFeed`] in memory: it tells what the test puts in, with a clock of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,6 +17,7 @@ struct State {
     passed: i64,
     looks: usize,
     is_broken: bool,
+    is_hanging: bool,
 }
 
 impl State {
@@ -59,6 +61,11 @@ impl FakeChangeFeed {
         self.with(|state| state.is_broken = is_broken);
     }
 
+    /// Has every look hang until it is let go, or no more.
+    pub fn set_hanging(&self, is_hanging: bool) {
+        self.with(|state| state.is_hanging = is_hanging);
+    }
+
     /// How many looks there were.
     pub fn looks(&self) -> usize {
         self.with(|state| state.looks)
@@ -78,6 +85,9 @@ impl ChangeFeed for FakeChangeFeed {
 #[async_trait]
 impl ChangeReader for Reader {
     async fn read(&mut self, watched: &Watched) -> Result<Changes, PortError> {
+        while self.feed.with(|state| state.is_hanging) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let told = &mut self.told;
         let followed = std::mem::replace(&mut self.followed, watched.runs.iter().copied().collect());
         self.feed.with(|state| {

@@ -40,7 +40,7 @@ export function usePages<T>(
   })
   return reactive({
     rows: computed(() => query.data.value?.pages.flatMap((page) => page.items) ?? []),
-    error: query.error,
+    error: computed(() => query.error.value ?? whileTrying(query)),
     isLoading: query.isPending,
     hasMore: query.hasNextPage,
     isLoadingMore: query.isFetchingNextPage,
@@ -49,11 +49,16 @@ export function usePages<T>(
   }) as Listing<T>
 }
 
+/** Why nothing is shown yet, though it is still being tried. */
+function whileTrying(query: { isPending: Ref<boolean>; failureReason: Ref<Error | null> }): Error | null {
+  return query.isPending.value ? query.failureReason.value : null
+}
+
 /** A list that comes whole. */
 export function whole<T>(query: UseQueryReturnType<T[], Error>): Listing<T> {
   return reactive({
     rows: computed(() => query.data.value ?? []),
-    error: query.error,
+    error: computed(() => query.error.value ?? whileTrying(query)),
     isLoading: query.isPending,
     hasMore: false,
     isLoadingMore: false,

@@ -44,7 +44,6 @@ export const useLive = defineStore('live', () => {
   const isRefused = ref(false)
   /** The gateway can't read its database: nothing new comes. */
   const isBehind = ref(false)
-  let asOf = ''
   /** Connected before, or tried in vain. */
   const wasConnected = ref(false)
   let lastEventId: string | null = null
@@ -145,13 +144,12 @@ export const useLive = defineStore('live', () => {
       isBehind.value = false
       if (!(data as { resumed: boolean }).resumed) TOPICS.forEach((topic) => refreshSoon(topic, 0))
     } else if (event === 'reset') {
+      isBehind.value = false
       TOPICS.forEach((topic) => refreshSoon(topic, 500))
     } else if (event === 'more') {
       for (const topic of (data as { topics: Topic[] }).topics) refreshSoon(topic, REFRESH_MS)
     } else if (event === 'heartbeat') {
-      const { as_of } = data as { as_of: string }
-      isBehind.value = as_of === asOf
-      asOf = as_of
+      isBehind.value = (data as { behind: boolean }).behind
     }
   }
 
