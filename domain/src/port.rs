@@ -319,7 +319,8 @@ pub trait RunDesk: Send + Sync {
         limit: i64,
         projects: &Projects,
     ) -> Result<Vec<LogLine>, PortError>;
-    /// Log lines with a number above the first and up to the second of `between` that hold this text, in any case, at most `limit`.
+    /// Log lines with a number above the first and up to the second of `between` that hold this text, in any case,
+    /// at most `limit`.
     async fn search_log(
         &self,
         id: RunId,
