@@ -6,6 +6,7 @@ import { screens } from './places'
 test('palette, help and places by keys alone; the focus comes back', async ({ as }) => {
   const page = await as('olga', '/')
   const search = page.getByRole('button', { name: /^Search/ })
+  await settled(page)
   await search.focus()
   await page.keyboard.press('Control+k')
   const dialog = page.getByRole('dialog')

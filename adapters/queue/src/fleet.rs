@@ -26,25 +26,10 @@ impl Queue {
     /// which may still come meanwhile and sets the grace period. A worker started later under the same name
     /// works as usual. Returns how many were asked; asking again changes nothing.
     pub async fn drain_worker(&self, name: &str) -> Result<u64, Error> {
-        let asked = sqlx::query(
-            "update queue.worker set draining_at = coalesce(draining_at, clock_timestamp())
-            where name = $1 and stopped_at is null",
-        );
         let mut unit = self.own_unit().await?;
-        let asked = asked
-            .persistent(false)
-            .bind(name)
-            .execute(&mut *unit)
-            .await?
-            .rows_affected();
-        if asked > 0 && self.wake_mode() == Wake::Notify {
-            sqlx::query("select pg_notify($1, 'drain')")
-                .bind(wake::CHANNEL)
-                .execute(&mut *unit)
-                .await?;
-        }
+        let (living, _) = self.ask_to_drain(&mut unit, name).await?;
         unit.end().await?;
-        Ok(asked)
+        Ok(living as u64)
     }
 
     /// [`Queue::drain_worker`] as somebody's wish, audited in the caller's transaction. Whether it changed anything;
@@ -56,23 +41,29 @@ impl Queue {
         by: &By,
     ) -> Result<Option<bool>, Error> {
         let mut tx = conn.begin().await?;
-        let asked = sqlx::query_as(DRAIN).persistent(false).bind(name);
-        let (living, asked): (i64, i64) = asked.fetch_one(&mut *tx).await?;
+        let (living, asked) = self.ask_to_drain(&mut tx, name).await?;
         if asked > 0 {
             let change = (
                 Some(json!({ "draining": living - asked, "workers": living })),
                 Some(json!({ "draining": living, "workers": living })),
             );
             record_subject(&mut tx, "drain", &Subject::Worker(name), change, &[], by).await?;
-            if self.wake_mode() == Wake::Notify {
-                sqlx::query("select pg_notify($1, 'drain')")
-                    .bind(wake::CHANNEL)
-                    .execute(&mut *tx)
-                    .await?;
-            }
         }
         tx.commit().await?;
         Ok((living > 0).then_some(asked > 0))
+    }
+
+    /// How many live under this name, and how many of them nobody had asked before.
+    async fn ask_to_drain(&self, conn: &mut PgConnection, name: &str) -> Result<(i64, i64), Error> {
+        let asking = sqlx::query_as(DRAIN).persistent(false).bind(name);
+        let (living, asked) = asking.fetch_one(&mut *conn).await?;
+        if asked > 0 && self.wake_mode() == Wake::Notify {
+            sqlx::query("select pg_notify($1, 'drain')")
+                .bind(wake::CHANNEL)
+                .execute(conn)
+                .await?;
+        }
+        Ok((living, asked))
     }
 
     /// How many workers of this name were asked to drain and haven't signed off yet. One that has signed off

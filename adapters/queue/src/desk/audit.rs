@@ -1,5 +1,5 @@
-//! Who changed which jobs, queues, kinds, tenants, schedules and workers, and why. Written in the change's own transaction,
-//! kept for 400 days.
+//! Who changed which jobs, queues, kinds, tenants, schedules and workers, and why. Written in the change's own
+//! transaction, kept for 400 days.
 
 use std::fmt;
 

@@ -39,6 +39,7 @@ export default {
     comment: 'Status comment',
     copyPod: 'Copy namespace and Job',
   },
+  reason: 'Why',
   retry: {
     action: 'Run again',
     ask: 'Run {id} again?',
@@ -50,7 +51,6 @@ export default {
     action: 'Cancel run',
     ask: 'Cancel run {id}?',
     help: 'It is canceled at once. Its Job is ended in the cluster; what it has written so far is kept.',
-    reason: 'Why',
     reasonHelp: 'For the audit and the status comment; may be left empty.',
     done: 'Run {id} is canceled',
   },

@@ -55,19 +55,17 @@ export function readLog(id: number, query: LogQuery, signal?: AbortSignal): Prom
   return unwrap(api.GET('/api/v1/staff/runs/{id}/log', { params: { path: { id }, query }, signal }))
 }
 
-/** The new run. */
-export function useRetryRun() {
+/** Answers with the run that it is about then: the same, or the new one. */
+export function useRunChange(verb: 'cancel' | 'retry') {
   return useAction(
-    ({ id, reason }: { id: number; reason?: string }) =>
-      unwrap(api.POST('/api/v1/staff/runs/{id}/retry', { params: { path: { id }, query: { reason } } })),
-    [['runs']],
-  )
-}
-
-export function useCancelRun() {
-  return useAction(
-    ({ id, reason }: { id: number; reason?: string }) =>
-      unwrap(api.POST('/api/v1/staff/runs/{id}/cancel', { params: { path: { id }, query: { reason } } })),
+    ({ id, reason }: { id: number; reason?: string }) => {
+      const params = { path: { id }, query: { reason } }
+      return unwrap(
+        verb === 'cancel'
+          ? api.POST('/api/v1/staff/runs/{id}/cancel', { params })
+          : api.POST('/api/v1/staff/runs/{id}/retry', { params }),
+      )
+    },
     [['runs']],
   )
 }
