@@ -82,7 +82,8 @@ async function walk(page: Page): Promise<string[]> {
     expect(await page.evaluate(() => document.querySelector('#main :focus') !== null)).toBe(true)
   }).toPass()
   await page.locator('#main').focus()
-  await page.evaluate(() => Object.assign(window, { reached: new Set<Element>() }))
+  // What comes while we walk, told live, may come behind us.
+  await page.evaluate(() => Object.assign(window, { reached: new Set<Element>(), there: new Set(document.querySelectorAll('#main *')) }))
   const wrong: string[] = []
   for (let presses = 0; presses < 250; presses++) {
     await page.keyboard.press('Tab')
@@ -101,10 +102,10 @@ async function walk(page: Page): Promise<string[]> {
     if (!step.isSeen) wrong.push(`the focus isn't seen: ${step.name}`)
   }
   const missed = await page.evaluate(() => {
-    const { reached } = window as unknown as { reached: Set<Element> }
+    const { reached, there } = window as unknown as { reached: Set<Element>; there: Set<Element> }
     const all = document.querySelectorAll<HTMLElement>('#main :is(a[href], button, input, select, textarea, summary, [tabindex="0"])')
     return [...all]
-      .filter((one) => !one.matches(':disabled') && one.checkVisibility({ visibilityProperty: true }) && !reached.has(one))
+      .filter((one) => there.has(one) && !one.matches(':disabled') && one.checkVisibility({ visibilityProperty: true }) && !reached.has(one))
       // Links and boxes of a row are what Enter and Space do on it; what is below the fold has a row like those above it.
       .filter((one) => !(one.tabIndex < 0 && one.closest('[role="row"], #log') && one.matches('a, input')))
       .filter((one) => Number(one.closest<HTMLElement>('[data-index]')?.dataset.index ?? 0) < 5)
