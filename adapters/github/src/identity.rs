@@ -15,7 +15,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::forge::InvalidSettings;
-use crate::transport::{PART, Transport};
+use crate::transport::{PART, Transport, passes_quickly};
 
 /// The OAuth app, and where GitHub is.
 #[derive(Debug, Clone)]
@@ -126,15 +126,15 @@ impl IdentityProvider for GithubIdentity {
             "code_verifier": verifier.expose(),
         });
         let what = "GitHub's sign-in";
-        let exchanged: Exchanged = self
-            .web
-            .write(
-                "oauth_exchange",
-                Method::POST,
-                "/login/oauth/access_token",
-                Some(&wish),
-            )
-            .await
+        let path = "/login/oauth/access_token";
+        let exchange = || self.web.write("oauth_exchange", Method::POST, path, Some(&wish));
+        let answer = match exchange().await {
+            // A connection that was kept may end as it is used. A code is good once: where GitHub has taken it
+            // already, it refuses it now, and the person begins again, as they would have had to.
+            Err(error) if passes_quickly(&error) => exchange().await,
+            answer => answer,
+        };
+        let exchanged: Exchanged = answer
             .and_then(|answer| answer.json())
             .map_err(|error| error.into_port(what))?;
         let Some(token) = exchanged.access_token else {

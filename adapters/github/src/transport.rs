@@ -231,7 +231,8 @@ fn meaning(status: StatusCode, answer: &Answer) -> CallError {
     }
 }
 
-fn passes_quickly(error: &CallError) -> bool {
+/// Whether the same may go well a moment later.
+pub(crate) fn passes_quickly(error: &CallError) -> bool {
     matches!(
         error,
         CallError::Port(PortError::Unavailable {

@@ -7,7 +7,7 @@ mod setup;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
@@ -61,10 +61,40 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/{owner}/{name}/issues/{number}", get(look))
         .route("/login/oauth/authorize", get(oauth::choose).post(oauth::chosen))
-        .route("/login/oauth/access_token", post(oauth::exchange))
+        .route(
+            "/login/oauth/access_token",
+            post(oauth::exchange).layer(from_fn_with_state(Arc::clone(shared), strike_site)),
+        )
         .merge(api)
         .with_state(Arc::clone(shared))
         .layer(axum::extract::DefaultBodyLimit::max(1 << 20))
+}
+
+/// Lets an armed fault strike.
+async fn strike(
+    shared: &Shared,
+    method: &Method,
+    path: &str,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    let fault = shared.faults.take(method, path);
+    let now = shared.now().timestamp();
+    match (fault.and_then(|fault| faults::refuse(fault, now)), fault) {
+        (Some(refusal), _) => refusal,
+        (None, Some(Fault::Delay(time))) => {
+            let answer = answer.await;
+            tokio::time::sleep(time).await;
+            answer
+        }
+        (None, Some(Fault::LoseAnswer)) => faults::lose(answer.await),
+        (None, _) => answer.await,
+    }
+}
+
+/// The same for what a program asks of the site.
+async fn strike_site(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    strike(&shared, &method, &path, next.run(request)).await
 }
 
 /// Counts the request, lets an armed fault strike, asks for the token, puts GitHub's headers on the answer.
@@ -72,17 +102,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let used = shared.note_request(&method, &path);
     let now = shared.now().timestamp();
-    let fault = shared.faults.take(&method, &path);
-    let mut response = match (fault.and_then(|fault| faults::refuse(fault, now)), fault) {
-        (Some(refusal), _) => refusal,
-        (None, Some(Fault::Delay(time))) => {
-            let answer = admit(&shared, request, next).await;
-            tokio::time::sleep(time).await;
-            answer
-        }
-        (None, Some(Fault::LoseAnswer)) => faults::lose(admit(&shared, request, next).await),
-        (None, _) => admit(&shared, request, next).await,
-    };
+    let mut response = strike(&shared, &method, &path, admit(&shared, request, next)).await;
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: HeaderValue| {
         headers.entry(name).or_insert(value);

@@ -5,7 +5,8 @@ use domain::Secret;
 use domain::port::PortError;
 use domain::port::access::IdentityProvider;
 use github::{GithubIdentity, IdentitySettings};
-use testkit::github::Simulator;
+use http::Method;
+use testkit::github::{Fault, Simulator};
 use url::Url;
 
 const BACK: &str = "https://codex.test/api/v1/auth/github/callback";
@@ -73,6 +74,26 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 
 fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
+}
+
+#[tokio::test]
+async fn a_hiccup_of_github_keeps_nobody_from_signing_in() {
+    let github = simulator().await;
+    let provider = provider(&github, "its secret");
+    for (fault, is_known) in [(Fault::Status(502), true), (Fault::LoseAnswer, false)] {
+        let code = secret(&parameter(&choose(&provider, "Ann").await, "code").unwrap());
+        github.inject(Method::POST, "/login/oauth/access_token", 1, fault);
+        let who = provider.identity(&code, &secret(VERIFIER), BACK).await.unwrap();
+        assert_eq!(who.is_some(), is_known, "{fault:?}");
+    }
+    // What lasts is said.
+    github.inject(Method::POST, "/login/oauth/access_token", 9, Fault::Status(502));
+    let code = secret("any");
+    let error = provider
+        .identity(&code, &secret(VERIFIER), BACK)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PortError::Unavailable { .. }), "{error}");
 }
 
 #[tokio::test]
